@@ -1,0 +1,15 @@
+"""Serve many readers from one upstream watch: a store, a cache over it, lists and watches.
+
+open_cluster() → Cluster → .resource(version, plural) → Resource → .list(), .get(), .watch()
+"""
+
+from ._assembly import Cluster as Cluster
+from ._assembly import ObjectList as ObjectList
+from ._assembly import Resource as Resource
+from ._assembly import open_cluster as open_cluster
+from ._cacher import Cacher as Cacher
+from ._cacher import CacherStatistics as CacherStatistics
+from ._resources import RESOURCES as RESOURCES
+from ._resources import ResourceInfo as ResourceInfo
+from ._ring import Ring as Ring
+from ._watch_cache import WatchCache as WatchCache

@@ -1,0 +1,249 @@
+"""Where the layers are joined: the only file that names the concrete classes of each.
+
+    open_cluster ─ EmbeddedEtcd ─ for each resource asked for: EtcdListerWatcher ─ Cacher ─ Resource
+
+A Resource is the reader's door: lists and watches in the API's words, on the cache. Its cacher starts when it is first used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from random import Random
+
+import msgspec
+import trio
+
+from watch import FieldSelector, LabelSelector, Object, ObjectReader, Selector, Watch
+
+from ._cacher import Cacher, CacherStatistics
+from ._resources import ResourceInfo, find_resource, resource_at
+from ._ring import Ring
+from .storage._nursery import open_service_nursery
+from .storage.etcd import EmbeddedEtcd, EtcdListerWatcher, Snapshot, open_embedded_etcd
+
+COMPACTION_PERIOD_S = 300.0
+"""History in the store is kept for one to two periods. Source: kubernetes/apiserver etcd3/compact.go."""
+
+LabelsLike = str | LabelSelector | Mapping[str, str] | None
+FieldsLike = str | FieldSelector | Mapping[str, str] | None
+
+
+class ObjectList(msgspec.Struct, frozen=True):
+    """Objects in key order, as they were at `revision`; watch from there."""
+
+    objects: tuple[Object, ...]
+    revision: int
+
+    @property
+    def resource_version(self) -> str:
+        """The revision as the API writes it."""
+        return str(self.revision)
+
+
+class Resource:
+    """One resource of a cluster, read from its cache. Made by `Cluster.resource`."""
+
+    def __init__(self, cluster: Cluster, info: ResourceInfo, *, random: Random, ring: Ring | None = None) -> None:
+        self.info = info
+        self._cluster = cluster
+        reader = ObjectReader(info.fields, absent=dict(info.absent))
+        self._cacher = Cacher(
+            EtcdListerWatcher(cluster.etcd, info.prefix, reader), prefix=info.prefix, random=random, ring=ring
+        )
+        self._is_started = False
+
+    async def ready(self) -> None:
+        """Return once the cache serves; starts it where this is its first use."""
+        if not self._is_started:
+            self._is_started = True
+            self._cluster._nursery.start_soon(self._cacher.run, name=f"cacher {self.info.prefix}")
+        await self._cacher.wait_until_ready()
+
+    async def list(
+        self,
+        *,
+        namespace: str | None = None,
+        name: str | None = None,
+        labels: LabelsLike = None,
+        fields: FieldsLike = None,
+        resource_version: str | int = "",
+        match: str = "",
+    ) -> ObjectList:
+        """What the selectors let through, in key order.
+
+        Args:
+            resource_version: "": not older than this call; "0": what the cache has; N: not older than N, or with
+                `match="Exact"` as it was at N.
+        Raises:
+            watch.InvalidSelector: the text says where.
+            watch.Expired: `match="Exact"` at a revision that the history no longer reaches.
+            watch.TooLargeResourceVersion: the cache did not get to N within 3 s.
+            ValueError: a resource version or match that is none.
+        """
+        selector = self._selector(namespace, name, labels, fields)
+        revision = _read_revision(resource_version)
+        if match not in ("", "Exact", "NotOlderThan"):
+            raise ValueError(f"match {match!r} is not one of 'Exact', 'NotOlderThan'")
+        if (match and revision is None) or (match == "Exact" and not revision):
+            raise ValueError(f"match={match!r} needs a resource_version to compare with")
+        await self.ready()
+        await self._cacher.wait_until_fresh(await self._cluster.current_revision() if revision is None else revision)
+        objects, shown = self._cacher.list(selector, revision=revision if match == "Exact" else None)
+        return ObjectList(objects, shown)
+
+    async def get(self, name: str, namespace: str | None = None) -> Object | None:
+        """The object of that name, not older than this call; None where there is none. Raises as `list`."""
+        key = self.info.key(name, namespace)
+        await self.ready()
+        await self._cacher.wait_until_fresh(await self._cluster.current_revision())
+        return self._cacher.get(key)
+
+    @asynccontextmanager
+    async def watch(
+        self,
+        *,
+        namespace: str | None = None,
+        name: str | None = None,
+        labels: LabelsLike = None,
+        fields: FieldsLike = None,
+        resource_version: str | int | None = None,
+        send_initial_events: bool | None = None,
+        bookmarks: bool = False,
+    ) -> AsyncIterator[Watch]:
+        """A watch, closed at the end of the `async with`.
+
+        Args:
+            resource_version: None, "" or "0": first the present state as ADDED, then changes; N: the changes after N.
+            send_initial_events: True: the state first in any case, not older than `resource_version` (not older than this
+                call where that is not set), and with `bookmarks` an annotated bookmark at its end; False: changes only.
+            bookmarks: say about every minute how far the watch is.
+        Raises:
+            watch.Expired: on entering, where the history no longer reaches back to N: list again.
+            watch.InvalidSelector, watch.TooLargeResourceVersion, ValueError: as `list`.
+        """
+        selector = self._selector(namespace, name, labels, fields)
+        revision = _read_revision("" if resource_version is None else resource_version)
+        await self.ready()
+        if send_initial_events is not None and revision is None:
+            revision = await self._cluster.current_revision()
+        initial = send_initial_events or (send_initial_events is None and not revision)
+        if initial:
+            await self._cacher.wait_until_fresh(revision or 0)
+        opened = self._cacher.watch(
+            selector,
+            after=revision or None,
+            initial=initial,
+            initial_bookmark=bool(send_initial_events) and bookmarks,
+            bookmarks=bookmarks,
+        )
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+    def statistics(self) -> CacherStatistics:
+        """The cache's figures now."""
+        return self._cacher.statistics()
+
+    def _selector(self, namespace: str | None, name: str | None, labels: LabelsLike, fields: FieldsLike) -> Selector:
+        selector = Selector.of(namespace=namespace, name=name, labels=labels, fields=fields)
+        selector.fields.check_supported(self.info.selectable)
+        if namespace and not self.info.namespaced:
+            raise ValueError(f"{self.info.plural} live in no namespace: leave it out")
+        return selector
+
+
+class Cluster:
+    """A store and the caches over it. Made by `open_cluster`."""
+
+    def __init__(self, etcd: EmbeddedEtcd, nursery: trio.Nursery, random: Random) -> None:
+        self.etcd = etcd
+        """The store itself, for raw puts and deletes."""
+        self._nursery = nursery
+        self._random = random
+        self._resources: dict[str, Resource] = {}
+
+    def resource(self, version: str, plural: str) -> Resource:
+        """The door to a resource, such as ("v1", "pods") or ("apps/v1", "deployments"). The same one each time.
+
+        Raises:
+            ValueError: a built-in group has no such resource; the message lists what it has.
+        """
+        return self._door(find_resource(version, plural))
+
+    def resource_at(self, prefix: str) -> Resource:
+        """The door to whatever is stored under an etcd prefix such as "/registry/pods/".
+
+        Raises:
+            ValueError: `prefix` does not end in "/".
+        """
+        return self._door(resource_at(prefix))
+
+    def resources(self) -> list[Resource]:
+        """Those asked for so far, oldest first."""
+        return list(self._resources.values())
+
+    async def current_revision(self) -> int:
+        """The store's revision now, read through its front door so that it is the same for a remote store."""
+        return (await self.etcd.range("watchcache/current-revision", count_only=True)).revision
+
+    def _door(self, info: ResourceInfo) -> Resource:
+        door = self._resources.get(info.prefix)
+        if door is None:
+            door = Resource(self, info, random=Random(self._random.getrandbits(64)))
+            self._resources[info.prefix] = door
+        return door
+
+
+@asynccontextmanager
+async def open_cluster(
+    *,
+    snapshot: Snapshot | None = None,
+    random: Random | None = None,
+    ack_turns: Callable[[], int] | None = None,
+    compaction_period_s: float = COMPACTION_PERIOD_S,
+) -> AsyncIterator[Cluster]:
+    """A cluster on an embedded etcd, for as long as the context lasts.
+
+    Args:
+        snapshot: what the store holds at first; empty by default.
+        random: where all chance comes from; the system's by default.
+        ack_turns: scheduler turns between a write and its acknowledgement, so that an event may come first; 1 by default.
+        compaction_period_s: the store keeps history for one to two of these; 0: for ever.
+    """
+    chance = random if random is not None else Random()
+    turns = ack_turns if ack_turns is not None else _one_turn
+    async with (
+        open_embedded_etcd(snapshot=snapshot, random=Random(chance.getrandbits(64)), ack_turns=turns) as etcd,
+        open_service_nursery() as nursery,
+    ):
+        if compaction_period_s:
+            nursery.start_soon(_compact, etcd, compaction_period_s)
+        yield Cluster(etcd, nursery, chance)
+
+
+async def _compact(etcd: EmbeddedEtcd, period_s: float) -> None:
+    """Compact what is older than one period, once a period."""
+    one_period_ago = 0
+    while True:
+        await trio.sleep(period_s)
+        if one_period_ago > etcd.compact_revision:
+            await etcd.compact(one_period_ago)
+        one_period_ago = etcd.revision
+
+
+def _one_turn() -> int:
+    return 1
+
+
+def _read_revision(resource_version: str | int) -> int | None:
+    """None: not set. Raises ValueError for what is no revision."""
+    if resource_version == "":
+        return None
+    text = str(resource_version)
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(
+            f"invalid resource version: {resource_version!r}: a revision is digits, as a list or an event gave it"
+        )
+    return int(text)

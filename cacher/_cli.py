@@ -1,0 +1,145 @@
+"""The command `watchcache`: reads the words, runs what they ask for, prints, and ends with a meaningful exit code.
+
+0 ok   1 a guarantee was broken, or a recording differs   2 no convergence   64 wrong usage or unusable input   130 Ctrl-C
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import math
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from .simulation import (
+    EXIT_BROKEN,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    ProgressDisplay,
+    ReplayMismatch,
+    RunOptions,
+    TraceError,
+    TraceRun,
+    console_for,
+    find_trace,
+    load_trace,
+    package_version,
+    render,
+)
+
+CLIENTS_MAX = 1_000_000
+"""A client takes some 10 KB and a trio task; a million do not fit most machines, more is a slip of the finger."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with this program's exit code for wrong usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(EXIT_USAGE, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with `arguments` (default: the process's own). Returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _trace(options)
+    except TraceError as error:
+        return _fail(str(error), EXIT_USAGE)
+    except ReplayMismatch as error:
+        return _fail(str(error), EXIT_BROKEN)
+    except KeyboardInterrupt:  # before there was anything to report
+        return _fail("interrupted", EXIT_INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output went away, as `head` does; Python would complain again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_INTERRUPTED
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"watchcache: {message}", file=sys.stderr)
+    return code
+
+
+def _trace(options: argparse.Namespace) -> int:
+    run_options = RunOptions(clients=options.clients, speed=options.pace, seed=options.seed, verify=options.verify)
+    trace = load_trace(find_trace(options.trace))
+    with ProgressDisplay() as display:
+        run = TraceRun(trace, run_options, named=options.trace, display=display)
+        run.execute()
+        report = run.report()
+    if options.json:
+        print(report.to_json(), flush=True)
+    else:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # a letter that the output cannot show must not end the report
+        render(report, console_for(sys.stdout))
+        sys.stdout.flush()
+    return report.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="watchcache",
+        description="A Kubernetes watch cache, whole and deterministic: play histories through it and see what its readers see.",
+        epilog="exit codes: 0 ok, 1 a guarantee was broken, 2 no convergence, 64 wrong usage or unusable input, 130 interrupted",
+    )
+    parser.add_argument("--version", action="version", version=f"watchcache {package_version()}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_trace(commands)
+    return parser
+
+
+def _add_trace(commands: argparse._SubParsersAction[_Parser]) -> None:
+    trace = commands.add_parser(
+        "trace",
+        help="play a recorded cluster's etcd history through the cache, to many clients",
+        description="Play what a real control plane wrote to etcd into the embedded etcd, mirror every resource through a"
+        " reflector into a ring-buffer cache, serve simulated clients from it, and judge all that they saw.",
+    )
+    trace.add_argument(
+        "trace", metavar="NAME-OR-PATH", help="a shipped trace such as rollout, or a prefix such as dir/rollout"
+    )
+    trace.add_argument(
+        "--clients", type=_client_count, default=1000, metavar="N", help="simulated clients (default: 1000)"
+    )
+    trace.add_argument(
+        "--pace",
+        type=_pace,
+        default=None,
+        metavar="max|real|FACTOR",
+        help="max: virtual clock, as fast as possible, repeatable (default); real: as recorded; FACTOR: so many times as fast",
+    )
+    trace.add_argument("--seed", type=_seed, default=0, metavar="N", help="where all chance comes from (default: 0)")
+    trace.add_argument(
+        "--verify", action="store_true", help="compare with the watches of a real watch cache recorded beside the trace"
+    )
+    trace.add_argument("--json", action="store_true", help="print the report as one JSON document")
+
+
+def _client_count(text: str) -> int:
+    return _whole_number(text, CLIENTS_MAX)
+
+
+def _seed(text: str) -> int:
+    return _whole_number(text, 2**64 - 1)
+
+
+def _whole_number(text: str, highest: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 20 and int(text) <= highest):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {highest}")
+    return int(text)
+
+
+def _pace(text: str) -> float | None:
+    """None for max, else trace seconds in a real second."""
+    if text == "max":
+        return None
+    try:
+        factor = 1.0 if text == "real" else float(text)
+    except ValueError:
+        factor = math.nan
+    if not (math.isfinite(factor) and factor > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not max, real, or a positive factor such as 10")
+    return factor

@@ -1,0 +1,48 @@
+"""The judges: each a guarantee in one sentence, and a pure function over a recorded History.
+
+    for verdict in judge_all(history):
+        print(verdict.name, verdict.checks, verdict.broken)
+
+They read the history and the words of `watch`, and nothing of the system that they judge; what should have happened is worked
+out anew in `_truth`. A verdict without checks was not `tested`: the run gave it nothing to look at.
+
+Where a new judge goes: a file of its family here, a line in ALL_JUDGES, its sentence in the documentation, and in the tests a
+double that breaks the guarantee and that it must convict.
+"""
+
+from __future__ import annotations
+
+from .._history import History
+from ._cache import BOUNDED as BOUNDED
+from ._cache import COHERENT as COHERENT
+from ._delivery import RELIABLE as RELIABLE
+from ._faithful import FAITHFUL as FAITHFUL
+from ._isolation import DELAY_MAX_S as DELAY_MAX_S
+from ._isolation import ISOLATED as ISOLATED
+from ._isolation import isolated as isolated
+from ._judge import Judge as Judge
+from ._judge import judge_with as judge_with
+from ._stream import ATOMIC as ATOMIC
+from ._stream import MONOTONIC as MONOTONIC
+from ._stream import ORDERED as ORDERED
+from ._stream import UNIQUE as UNIQUE
+from ._truth import BrokenRecord as BrokenRecord
+from ._verdict import VIOLATIONS_KEPT as VIOLATIONS_KEPT
+from ._verdict import Verdict as Verdict
+from ._verdict import Violation as Violation
+
+ALL_JUDGES = (ORDERED, UNIQUE, RELIABLE, ATOMIC, FAITHFUL, COHERENT, MONOTONIC, BOUNDED, ISOLATED)
+"""In the order of the report: the watch, the cache, everybody together."""
+
+
+def judge_all(history: History, *, delay_max_s: float = DELAY_MAX_S) -> tuple[Verdict, ...]:
+    """The verdicts of all judges, in the order of ALL_JUDGES.
+
+    Args:
+        delay_max_s: what Isolated allows between the write of an event and its receipt.
+    Raises:
+        BrokenRecord: the history contradicts itself; whoever recorded it must mend that first.
+    Cost: about 1 µs a delivery, see `judge_with`.
+    """
+    judges = [isolated(delay_max_s) if judge is ISOLATED else judge for judge in ALL_JUDGES]
+    return judge_with(judges, history)

@@ -1,0 +1,1 @@
+"""Where objects are kept: Storage.Interface, and the stores behind it."""

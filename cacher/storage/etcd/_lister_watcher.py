@@ -1,0 +1,109 @@
+"""An etcd prefix as a ListerWatcher: pages pinned to one revision, and a watch from a revision, decoded into objects.
+
+Source: kubernetes/apiserver pkg/storage/etcd3 (store.go GetList, watcher.go, event.go).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from reflector import Changes, Page
+from watch import Event, EventType, Expired, Object, ObjectReader, TooLargeResourceVersion
+
+from ._protocol import CompactedError, Etcd, EtcdEvent, EtcdWatch, EventKind, FutureRevisionError, prefix_end
+
+
+class EtcdListerWatcher:
+    """Lists and watches all keys under `prefix`, which ends in "/". `reader` knows the resource's selectable fields."""
+
+    def __init__(self, etcd: Etcd, prefix: str, reader: ObjectReader) -> None:
+        self._etcd = etcd
+        self._prefix = prefix.encode()
+        self._end = prefix_end(self._prefix)
+        self._reader = reader
+        self._open: EtcdWatch | None = None
+
+    async def list(self, *, resource_version: str = "", page_size: int = 0, page: str = "") -> Page:
+        """One page; see ListerWatcher. The token of a next page is its revision and first key.
+
+        Raises:
+            watch.Expired: the page's revision was compacted.
+            watch.TooLargeResourceVersion: the store has not reached `resource_version`.
+            watch.ObjectDecodeError: a value under the prefix is not an object.
+        """
+        pinned, start = _read_token(page) if page else (0, self._prefix)
+        try:
+            result = await self._etcd.range(start, self._end, revision=pinned, limit=page_size)
+        except CompactedError as error:
+            raise Expired(pinned, error.compact_revision) from error
+        except FutureRevisionError as error:
+            raise TooLargeResourceVersion(error.asked, error.current) from error
+        if not page and resource_version not in ("", "0") and int(resource_version) > result.revision:
+            raise TooLargeResourceVersion(int(resource_version), result.revision, retry_after_s=0)
+        revision = pinned or result.revision
+        objects = tuple(self._reader.read(_text(kv.key), kv.value, kv.mod_revision) for kv in result.kvs)
+        next_page = _token(revision, result.kvs[-1].key + b"\0") if result.more else ""
+        return Page(objects, revision, next_page)
+
+    @asynccontextmanager
+    async def watch(self, revision: int) -> AsyncIterator[_Stream]:
+        """The changes after `revision`; see ListerWatcher."""
+        async with self._etcd.watch(
+            self._prefix, self._end, start_revision=revision + 1, prev_kv=True, progress_notify=True
+        ) as opened:
+            self._open = opened
+            try:
+                yield _Stream(opened, self._reader, revision)
+            finally:
+                self._open = None
+
+    def request_progress(self) -> None:
+        """Ask the open watch how far it is; nothing where none is open."""
+        if self._open is not None:
+            self._open.request_progress()
+
+
+class _Stream:
+    """An open watch, decoded."""
+
+    def __init__(self, watch: EtcdWatch, reader: ObjectReader, revision: int) -> None:
+        self._watch = watch
+        self._reader = reader
+        self._revision = revision
+
+    async def receive(self) -> Changes:
+        """See ChangeStream."""
+        try:
+            response = await self._watch.receive()
+        except CompactedError as error:
+            raise Expired(self._revision, error.compact_revision) from error
+        self._revision = max(self._revision, response.revision)
+        read = self._reader
+        return Changes(tuple([_event(event, read) for event in response.events]), self._revision)
+
+
+def _event(event: EtcdEvent, reader: ObjectReader) -> Event:
+    kv = event.kv
+    revision = kv.mod_revision
+    if event.kind is EventKind.PUT:
+        kind = EventType.ADDED if kv.create_revision == revision else EventType.MODIFIED
+        return Event(kind, reader.read(_text(kv.key), kv.value, revision), revision)
+    if event.prev_kv is not None:
+        return Event(EventType.DELETED, reader.read(_text(kv.key), event.prev_kv.value, revision), revision)
+    # Compaction took the last version. Which key went is all that a store needs to know, and all that is left to say.
+    return Event(EventType.DELETED, Object(_text(kv.key), revision, b"{}"), revision)
+
+
+def _text(key: bytes) -> str:
+    """A key as text. One that is not UTF-8, which Kubernetes never writes, keeps its bytes and costs nobody the resource."""
+    return key.decode("utf-8", "surrogateescape")
+
+
+def _token(revision: int, start: bytes) -> str:
+    return f"{revision}:{_text(start)}"
+
+
+def _read_token(token: str) -> tuple[int, bytes]:
+    revision, _, start = token.partition(":")
+    return int(revision), start.encode("utf-8", "surrogateescape")

@@ -1,0 +1,86 @@
+"""The scenario scripts run as a user runs them, and say how they ended."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.cacher.simulation.busy_trace import write_busy_trace
+
+SCENARIOS = Path(__file__).parents[2] / "scenarios"
+
+
+def load(name: str) -> ModuleType:
+    """The script as a module of its own: scenarios/ is no package."""
+    spec = importlib.util.spec_from_file_location(f"scenario_{name}", SCENARIOS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_scenario_is_run_here():
+    assert sorted(path.stem for path in SCENARIOS.glob("*.py")) == ["rollout", "slow_watcher"]
+
+
+def test_a_rollout_keeps_every_guarantee_on_a_small_trace(capsys, tmp_path):
+    prefix = write_busy_trace(tmp_path)
+    assert load("rollout").main(["--trace", str(prefix), "--clients", "20"]) == 0
+    out = capsys.readouterr().out
+    assert "50 events in 55 s of a cluster, to 20 clients" in out
+    assert "Isolated" in out
+    assert re.search(r"^digest: [0-9a-f]{32}$", out, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_the_recorded_rollout_keeps_every_guarantee(capsys):
+    assert load("rollout").main(["--clients", "20"]) == 0
+    assert "12,942 events" in capsys.readouterr().out
+
+
+@pytest.mark.determinism
+def test_a_rollout_is_the_same_again_with_the_same_seed(capsys, tmp_path):
+    prefix = write_busy_trace(tmp_path)
+    digests = []
+    for seed in ("3", "3", "4"):
+        load("rollout").main(["--trace", str(prefix), "--clients", "20", "--seed", seed])
+        digests.append(capsys.readouterr().out.splitlines()[-1])
+    assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", ["0", "1"])
+def test_a_slow_watcher_expires_lists_again_and_is_equal_to_the_store_again(capsys, seed):
+    assert load("slow_watcher").main(["--seed", seed]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"slow +EXPIRED after \d+ events", out)
+    assert "quick  equal to the store" in out
+    assert "slow   equal to the store" in out
+
+
+def test_a_slow_watcher_that_is_not_slow_is_no_story(capsys, monkeypatch):
+    """The exit code is earned: a reader that never expires has shown nothing."""
+    script = load("slow_watcher")
+    monkeypatch.setattr(script, "READ_PERIOD_S", 0.0)
+    monkeypatch.setattr(script, "WRITES", 50)
+    assert script.main([]) == 1
+
+
+def test_end_states_that_differ_end_with_1(capsys, monkeypatch):
+    script = load("slow_watcher")
+    follow = script.Reader._follow
+
+    async def forgetful(self, watch, until_revision):
+        revision = await follow(self, watch, until_revision)
+        self.objects.popitem()
+        return revision
+
+    monkeypatch.setattr(script.Reader, "_follow", forgetful)
+    monkeypatch.setattr(script, "WRITES", 50)
+    assert script.main([]) == 1
+    assert "DIFFERENT FROM the store" in capsys.readouterr().out

@@ -1,0 +1,168 @@
+"""Who may import whom, as far as import-linter cannot say it (`make check` runs that too; its contracts are in pyproject.toml).
+
+docs/design.md has the rules in words. A rule names files; when one of them goes, the test fails, so that no rule is left
+that holds nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import tomllib
+
+import pytest
+
+from tests import source
+
+# Decisions without tasks, time or chance: whoever reads one of these has the whole of it on the page, and a test of it needs
+# no clock. A `random.Random` may be handed in; its type may then be imported under TYPE_CHECKING.
+PURE = [
+    "watch/_bookmarks.py",
+    "watch/_errors.py",
+    "watch/_event.py",
+    "watch/_filter.py",
+    "watch/_object.py",
+    "watch/_selector*.py",
+    "watch/_sorted.py",
+    "reflector/_backoff.py",
+    "reflector/_state.py",
+    "cacher/_ring.py",
+    "cacher/_snapshot.py",
+    "cacher/storage/etcd/_lease.py",
+    "cacher/storage/etcd/_mvcc.py",
+    "cacher/storage/etcd/_txn.py",
+    "cacher/storage/etcd/_watchable.py",
+    "cacher/simulation/_comparison.py",
+    "cacher/simulation/judges/*.py",
+]
+NOT_PURE = ("trio", "random")
+
+# Third-party packages that stand behind one door, so that they can be replaced, or left out, in one place.
+DOORS = {
+    "sortedcontainers": ["watch/_sorted.py"],
+    "rich": ["benchmarks/__main__.py", "cacher/simulation/_progress.py", "cacher/simulation/_render.py"],
+}
+
+# A judge that leaned on what it judges would share its mistakes: it knows the words of `watch` and the recorded facts.
+JUDGES = "cacher/simulation/judges/*.py"
+JUDGES_MAY_IMPORT = ("watch", "msgspec", "cacher.simulation._history", "cacher.simulation.judges")
+
+FILES = source.python_files(*source.PACKAGES, "scenarios", "benchmarks")
+
+
+def matching(pattern: str) -> list[str]:
+    return fnmatch.filter(FILES, pattern)
+
+
+def is_below(module: str, package: str) -> bool:
+    return module == package or module.startswith(package + ".")
+
+
+def impure_imports(module: ast.Module, file: str) -> list[str]:
+    """What a pure file imports though it must not."""
+    return [
+        f"{file}:{found.line} imports {found.module}"
+        for found in source.imports(module, file)
+        if not found.for_types_only and any(is_below(found.module, banned) for banned in NOT_PURE)
+    ]
+
+
+def private_imports(module: ast.Module, file: str) -> list[str]:
+    """What a file takes from another package past its public names."""
+    own = file.split("/")[0]
+    return [
+        f"{file}:{found.line} imports {found.module}"
+        for found in source.imports(module, file)
+        for package in source.PACKAGES
+        if package != own and is_below(found.module, package) and "._" in found.module
+    ]
+
+
+def unsafe_judge_imports(module: ast.Module, file: str) -> list[str]:
+    return [
+        f"{file}:{found.line} imports {found.module}"
+        for found in source.imports(module, file)
+        if not source.is_standard(found.module)
+        and not any(is_below(found.module, allowed) for allowed in JUDGES_MAY_IMPORT)
+    ]
+
+
+@pytest.mark.parametrize("pattern", PURE)
+def test_a_pure_file_imports_neither_trio_nor_random(pattern):
+    files = matching(pattern)
+    assert files, f"no file is named {pattern}: take it from the list"
+    assert not [found for file in files for found in impure_imports(source.tree(file), file)]
+
+
+def test_one_package_uses_only_the_public_names_of_another():
+    assert not [found for file in FILES for found in private_imports(source.tree(file), file)]
+
+
+def test_a_judge_knows_the_words_of_watch_and_the_recorded_facts_alone():
+    files = matching(JUDGES)
+    assert files
+    assert not [found for file in files for found in unsafe_judge_imports(source.tree(file), file)]
+
+
+@pytest.mark.parametrize("package", DOORS)
+def test_a_third_party_package_behind_a_door_is_imported_there_alone(package):
+    users = {
+        file for file in FILES for found in source.imports(source.tree(file), file) if is_below(found.module, package)
+    }
+    assert users == set(DOORS[package])
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
+    """The wheel brings what the packages need: no more, and nothing that is only there by another's need for it."""
+    project = tomllib.loads((source.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {requirement.split(">")[0] for requirement in project["dependencies"]}
+    shipped = source.python_files(*source.PACKAGES, "scenarios")
+    modules = {found.module for file in shipped for found in source.imports(source.tree(file), file)}
+    imported = {module.split(".")[0] for module in modules if not source.is_standard(module)}
+    assert imported - {*source.PACKAGES, "scenarios"} == declared
+
+
+# --- the rules themselves, on small files that break them -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "broken"),
+    [
+        ("import trio", True),
+        ("from trio.lowlevel import checkpoint", True),
+        ("def f():\n    import random", True),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from random import Random", False),
+        ("import triolet, msgspec", False),
+    ],
+)
+def test_the_rule_of_purity_finds_what_breaks_it(text, broken):
+    assert bool(impure_imports(ast.parse(text), "watch/_event.py")) is broken
+
+
+@pytest.mark.parametrize(
+    ("text", "file", "broken"),
+    [
+        ("from watch._event import Event", "reflector/_state.py", True),
+        ("from watch import _event", "scenarios/story.py", True),
+        ("import watch._event", "cacher/_ring.py", True),
+        ("from watch import Event", "cacher/_ring.py", False),
+        ("from ._event import Event", "watch/_view.py", False),
+        ("from ..storage.etcd import _mvcc", "cacher/simulation/_world.py", False),
+    ],
+)
+def test_the_rule_of_public_names_finds_what_breaks_it(text, file, broken):
+    assert bool(private_imports(ast.parse(text), file)) is broken
+
+
+@pytest.mark.parametrize(
+    ("text", "broken"),
+    [
+        ("from .._recorder import Recorder", True),
+        ("from cacher import open_cluster", True),
+        ("import trio", True),
+        ("from .._history import History", False),
+        ("from ._verdict import Verdict\nfrom watch import Event\nimport enum", False),
+    ],
+)
+def test_the_rule_of_judges_finds_what_breaks_it(text, broken):
+    assert bool(unsafe_judge_imports(ast.parse(text), "cacher/simulation/judges/_ordered.py")) is broken

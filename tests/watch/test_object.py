@@ -1,0 +1,171 @@
+"""Objects: the head that is read from the stored bytes, and the rest that is not."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from watch import Object, ObjectDecodeError, ObjectReader
+
+METADATA = {
+    "name": "web-1",
+    "namespace": "team-a",
+    "uid": "u-1",
+    "labels": {"app": "web"},
+    "managedFields": [{"x": 1}],
+}
+POD = {
+    "kind": "Pod",
+    "metadata": METADATA,
+    "spec": {"nodeName": "node-3", "hostNetwork": True, "containers": [{"name": "c"}]},
+    "status": {"phase": "Running", "restarts": 3, "podIP": None},
+}
+FIELDS = (
+    "spec.nodeName",
+    "status.phase",
+    "spec.hostNetwork",
+    "status.restarts",
+    "status.podIP",
+    "spec.absent",
+    "no.such",
+)
+
+
+def read(value: object, *fields: str) -> Object:
+    return ObjectReader(fields).read("/k", json.dumps(value).encode(), 7)
+
+
+def test_the_head_has_what_lists_and_selectors_look_at():
+    obj = read(POD, *FIELDS)
+    assert (obj.key, obj.revision, obj.resource_version) == ("/k", 7, "7")
+    assert (obj.name, obj.namespace, obj.uid, obj.labels) == ("web-1", "team-a", "u-1", {"app": "web"})
+    assert obj.fields == {
+        "spec.nodeName": "node-3",
+        "status.phase": "Running",
+        "spec.hostNetwork": "true",
+        "status.restarts": "3",
+    }
+
+
+def test_a_field_that_is_absent_or_null_reads_as_empty():
+    obj = read(POD, *FIELDS)
+    assert [obj.field(path) for path in ("status.podIP", "spec.absent", "no.such", "never.asked")] == ["", "", "", ""]
+    assert (obj.field("metadata.name"), obj.field("metadata.namespace")) == ("web-1", "team-a")
+    assert obj.field("spec.nodeName") == "node-3"
+
+
+def test_the_fields_of_the_metadata_need_not_be_asked_for():
+    reader = ObjectReader(("metadata.name", "spec.nodeName", "metadata.namespace"))
+    assert reader.fields == ("spec.nodeName",)
+
+
+def test_fields_of_any_depth_and_with_a_common_beginning_are_told_apart():
+    obj = read({"a": {"b": {"c": "1", "d": "2"}, "e": "3"}, "type": "T"}, "a.b.c", "a.b.d", "a.e", "type", "a.b.x")
+    assert obj.fields == {"a.b.c": "1", "a.b.d": "2", "a.e": "3", "type": "T"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {"metadata": None},
+        {"metadata": {}},
+        {"metadata": {"labels": None, "name": None, "uid": None}},
+        {"spec": None},
+    ],
+)
+def test_an_object_without_metadata_has_an_empty_head(value):
+    obj = read(value, "spec.nodeName")
+    assert (obj.name, obj.namespace, obj.uid, obj.labels, obj.fields) == ("", "", "", {}, {})
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"text"',
+        b"null",
+        b'{"metadata":[]}',
+        b'{"metadata":{"name":1}}',
+        b'{"metadata":{"labels":{"a":1}}}',
+        b"\xff",
+    ],
+)
+def test_what_is_no_object_is_refused_with_its_key_and_revision(raw):
+    with pytest.raises(ObjectDecodeError) as refused:
+        ObjectReader().read("/registry/pods/a/b", raw, 9)
+    assert (refused.value.key, refused.value.revision) == ("/registry/pods/a/b", 9)
+    assert "/registry/pods/a/b" in str(refused.value)
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, ["n"], [], {}])
+def test_a_field_that_is_no_scalar_counts_as_absent(value):
+    assert read({"spec": {"nodeName": value}}, "spec.nodeName").fields == {}
+
+
+def test_an_absent_field_counts_as_what_its_resource_says():
+    reader = ObjectReader(("spec.unschedulable", "status.replicas"), absent={"spec.unschedulable": "false"})
+    for raw in (b"{}", b'{"spec":{}}', b'{"spec":{"unschedulable":null}}'):
+        assert reader.read("/k", raw, 1).fields == {"spec.unschedulable": "false"}
+    assert reader.read("/k", b'{"spec":{"unschedulable":true}}', 1).field("spec.unschedulable") == "true"
+    assert reader.read("/k", b"{}", 1).fields is not reader.read("/k", b"{}", 1).fields
+
+
+def test_the_whole_object_is_read_when_asked_and_is_the_callers_to_change():
+    obj = read(POD)
+    first = obj.parse()
+    assert first == POD
+    first["metadata"]["name"] = "changed"
+    assert obj.parse() == POD
+
+
+def test_the_api_shows_the_revision_in_the_metadata():
+    assert read(POD).to_dict() == {**POD, "metadata": {**METADATA, "resourceVersion": "7"}}
+    assert Object("", 3, b"{}").to_dict() == {"metadata": {"resourceVersion": "3"}}
+
+
+def test_the_same_object_at_another_revision_shares_everything():
+    obj = read(POD, "spec.nodeName")
+    later = obj.at_revision(9)
+    assert later == msgspec.structs.replace(obj, revision=9)
+    assert later.raw is obj.raw
+    assert later.labels is obj.labels
+    assert later.fields is obj.fields
+
+
+def test_an_object_is_not_looked_at_by_the_garbage_collector():
+    import gc
+
+    assert not gc.is_tracked(Object("k", 1, b"{}"))
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["name", "namespace", "uid"]), st.text(max_size=8)),
+    st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=4),
+    st.dictionaries(st.text(max_size=5).filter(lambda key: key not in ("metadata", "spec")), json_values, max_size=4),
+    st.none() | st.text(max_size=8) | st.booleans() | st.integers(-(2**53), 2**53),
+)
+def test_the_head_agrees_with_the_whole_object_whatever_else_is_in_it(head, labels, others, node):
+    value = {
+        **others,
+        "metadata": {**head, "labels": labels, "other": others},
+        "spec": {"nodeName": node, "rest": others},
+    }
+    obj = read(value, "spec.nodeName")
+    assert obj.parse() == value
+    assert (obj.name, obj.namespace, obj.uid) == tuple(head.get(part, "") for part in ("name", "namespace", "uid"))
+    assert obj.labels == labels
+    assert obj.field("spec.nodeName") == ("" if node is None else node if isinstance(node, str) else json.dumps(node))
