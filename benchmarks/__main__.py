@@ -16,6 +16,9 @@ from rich.table import Table
 
 from ._path import OBJECT_BYTES, Case, Measured, cases, measure
 
+PIPED_WIDTH = 130
+"""Columns where nobody's terminal says how many there are: every row of the table in one line."""
+
 
 def main() -> None:
     """Run every case several times, interleaved, and print medians with their spread."""
@@ -23,6 +26,8 @@ def main() -> None:
     rows = [case for case in cases(quick=options.quick) if options.only in case.name]
     results: dict[Case, list[Measured]] = {case: [] for case in rows}
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPED_WIDTH)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("measuring", total=len(rows) * options.runs)
         for run in range(options.runs):  # interleaved, so that a noisy minute does not fall on one row

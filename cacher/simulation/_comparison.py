@@ -76,6 +76,8 @@ class Comparison(msgspec.Struct, frozen=True):
     def lines(self) -> list[str]:
         """A line a stream, and the sums as the last."""
         last = f"{len(self.streams)} streams, {self.events} events, {self.differences} differences"
+        if not self.streams:
+            last += " (nothing is recorded beside this trace, so nothing was compared)"
         return [line for stream in self.streams for line in stream.lines()] + [last]
 
 
