@@ -15,9 +15,18 @@ from __future__ import annotations
 
 
 class WatchError(Exception):
-    """The family: catch this to catch them all. `code` is the HTTP status that Kubernetes answers with."""
+    """The family: catch this to catch them all. `code`, `reason` and `message` are what Kubernetes answers, to the letter.
+
+    `str()` of one adds what to do. `retry_after_s` is 0 where the answer names no time.
+    """
 
     code: int = 500
+    reason: str = "InternalError"
+    retry_after_s: float = 0
+
+    def __init__(self, message: str, cure: str = "") -> None:
+        self.message = message
+        super().__init__(f"{message}: {cure}" if cure else message)
 
 
 class Expired(WatchError):
@@ -27,14 +36,18 @@ class Expired(WatchError):
     """
 
     code = 410
+    reason = "Expired"
 
-    def __init__(self, asked: int, oldest: int) -> None:
+    def __init__(self, asked: int, oldest: int, *, message: str = "", continue_token: str = "") -> None:
         self.asked = asked
         """The revision after which events were wanted."""
         self.oldest = oldest
         """The lowest revision that a watch could have started from."""
+        self.continue_token = continue_token
+        """Of a list whose pages were compacted: with it the rest can be had, at a newer revision than the first pages."""
         super().__init__(
-            f"too old resource version: {asked} ({oldest}): list again, then watch from that list's revision"
+            message or f"too old resource version: {asked} ({oldest})",
+            "list again, then watch from that list's revision",
         )
 
 
@@ -42,13 +55,14 @@ class TooLargeResourceVersion(WatchError):
     """The cache did not reach `asked` in time: retry after `retry_after_s`, or ask for a lower revision."""
 
     code = 504
+    reason = "Timeout"
 
     def __init__(self, asked: int, current: int, *, retry_after_s: float = 1.0) -> None:
         self.asked = asked
         self.current = current
         self.retry_after_s = retry_after_s
         super().__init__(
-            f"Too large resource version: {asked}, current: {current}: retry in {retry_after_s:g} s, or ask for less"
+            f"Timeout: Too large resource version: {asked}, current: {current}", "retry in a moment, or ask for less"
         )
 
 
@@ -56,21 +70,24 @@ class NotReady(WatchError):
     """The cache has no complete state to serve from: retry after `retry_after_s`."""
 
     code = 429
+    reason = "TooManyRequests"
 
     def __init__(self, reason: str, *, retry_after_s: float = 1.0) -> None:
         self.retry_after_s = retry_after_s
-        super().__init__(f"storage is (re)initializing: {reason}: retry in {retry_after_s:g} s")
+        super().__init__(f"storage is (re)initializing: {reason}", f"retry in {retry_after_s:g} s")
 
 
 class InvalidSelector(WatchError, ValueError):
     """The selector `text` cannot be read; the message says where and what would be right."""
 
     code = 400
+    reason = "BadRequest"
 
     def __init__(self, text: str, problem: str) -> None:
         self.text = text
         self.problem = problem
-        super().__init__(f"invalid selector {text!r}: {problem}")
+        Exception.__init__(self, f"invalid selector {text!r}: {problem}")
+        self.message = problem
 
 
 class ObjectDecodeError(WatchError):
@@ -81,5 +98,6 @@ class ObjectDecodeError(WatchError):
         self.revision = revision
         self.problem = problem
         super().__init__(
-            f"the value of {key} at revision {revision} is not an object: {problem}: write it again, or delete the key"
+            f"the value of {key} at revision {revision} is not an object: {problem}",
+            "write it again, or delete the key",
         )

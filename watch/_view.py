@@ -45,6 +45,7 @@ class View:
         "groups",
         "log",
         "lost_revision",
+        "members",
         "parked",
         "pending",
         "readers",
@@ -68,7 +69,9 @@ class View:
         self.readers: dict[Watch, None] = {}
         self.parked: dict[Watch, trio.lowlevel.Task] = {}
         """Readers that have taken everything and wait."""
-        self.groups: dict[WatchSet, tuple[Watch, ...]] = {}
+        self.groups: dict[WatchSet, dict[Watch, None]] = {}
+        self.members: dict[WatchSet, tuple[Watch, ...]] = {}
+        """Of each group, as it is shared by all the batches that are queued for it; made anew when the group changes."""
         self.sinks: dict[Watch, Sink] = {}
 
     @property
@@ -89,7 +92,10 @@ class View:
         self.pending.clear()
         if self.readers:
             self._hand_to_readers(batch)
-        for watch_set, members in list(self.groups.items()):  # who has lost it already leaves
+        for watch_set, group in list(self.groups.items()):  # who has lost it already leaves
+            members = self.members.get(watch_set)
+            if members is None:
+                members = self.members[watch_set] = tuple(group)
             watch_set.push(members, batch, batch[0].revision)
         if self.sinks:
             for watch in list(self.sinks):  # a sink may close its watch, or another's
@@ -135,7 +141,8 @@ class View:
     def trim(self, oldest_revision: int) -> int | None:
         """Drop every batch with an event older than `oldest_revision`. Returns the revision of the first kept, None if none is.
 
-        A batch goes whole: whoever has not taken it has lost its first event, and is expired by that alone.
+        A batch goes whole: whoever has not taken it has lost its first event, and is expired by that alone. So is, without
+        need, a watch whose start in the future lies within the batch.
         """
         dropped = 0
         for batch in self.log:
@@ -146,6 +153,20 @@ class View:
         del self.log[:dropped]
         self.base += dropped
         return self.log[0][0].revision if self.log else None
+
+    def join(self, watch_set: WatchSet, watch: Watch) -> None:
+        """Queue what comes for `watch` in `watch_set`."""
+        self.groups.setdefault(watch_set, {})[watch] = None
+        self.members.pop(watch_set, None)
+
+    def part(self, watch_set: WatchSet, watch: Watch) -> None:
+        """No longer queue anything for `watch`."""
+        group = self.groups.get(watch_set)
+        if group is not None and watch in group:
+            del group[watch]
+            self.members.pop(watch_set, None)
+            if not group:
+                del self.groups[watch_set]
 
     def release(self, watch: Watch) -> None:
         """A reader goes, or goes on in another way; what only it had not taken goes too."""

@@ -186,7 +186,7 @@ class Watch(trio.abc.ReceiveChannel[Event]):
         taken = list(self._backlog)
         self._backlog.clear()
         if not self._ended:
-            self._view.groups[watch_set] = (*self._view.groups.get(watch_set, ()), self)
+            self._view.join(watch_set, self)
         return taken
 
     def hosted(self, batch: Batch, revision: int) -> Batch:
@@ -382,11 +382,7 @@ class Watch(trio.abc.ReceiveChannel[Event]):
     def _detach(self) -> None:
         view = self._view
         if self._set is not None:
-            members = tuple(watch for watch in view.groups.get(self._set, ()) if watch is not self)
-            if members:
-                view.groups[self._set] = members
-            else:
-                view.groups.pop(self._set, None)
+            view.part(self._set, self)
         if self._closed:
             self._backlog.clear()
             self._current, self._index = (), 0

@@ -1,6 +1,7 @@
 """A world told naively: every change there ever was, in a list, and what a watcher must be told, read off it one by one.
 
-The tests of the fan-out compare with this. It shares the words of `watch` (Object, Event) and none of its decisions.
+The tests of the fan-out compare with this. It shares the words of `watch` (Object, Event) and none of its decisions. Below
+it: a router over such a world, and short words for reading a watch.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
+import pytest
 import trio
 import trio.testing
 
-from watch import Event, EventType, Object, Selector
+from watch import Batch, Event, EventType, Object, Router, Selector, Watch
 
 Matches = Callable[[Object], bool]
 Result = TypeVar("Result")
@@ -128,6 +130,28 @@ class World:
         return tuple(Event(EventType.ADDED, obj, obj.revision) for obj in objects if matches(obj))
 
 
+class Cache:
+    """A router with such a world behind it: what a cacher is to the fan-out."""
+
+    def __init__(self, capacity: int = 1_000_000) -> None:
+        self.world = World(capacity=capacity)
+        self.router = Router(revision=self.world.revision)
+
+    def watch(self, selector: Selector = Selector(), *, after: int | None = None) -> Watch:  # noqa: B008 - a value
+        """From now on, or from a revision with its history."""
+        start = self.world.revision if after is None else after
+        history = tuple(self.world.told(selector.matches, after=start))
+        return self.router.watch(selector, after=start, history=history)
+
+    def publish(self, *keys: str, **labels: str) -> Batch:
+        """One revision that writes these keys."""
+        return self.publish_events(self.world.commit(*(put(key, **labels) for key in keys)))
+
+    def publish_events(self, events: list[Event]) -> Batch:
+        self.router.publish(events, revision=self.world.revision, oldest_revision=self.world.oldest_kept)
+        return tuple(events)
+
+
 def selects(
     *,
     namespace: str = "",
@@ -151,3 +175,30 @@ def selects(
 
 def revisions(events: Iterable[Event]) -> list[int]:
     return [event.revision for event in events]
+
+
+# ---- reading a watch -------------------------------------------------------------------------------------------------
+
+Read = Callable[[Watch], Awaitable[object]]
+
+
+async def settle() -> None:
+    """Until every task waits."""
+    await trio.testing.wait_all_tasks_blocked()
+
+
+async def receive(watch: Watch) -> object:
+    return await watch.receive()
+
+
+async def receive_batch(watch: Watch) -> object:
+    return await watch.receive_batch()
+
+
+async def read_into(got: list[object], read: Read, watch: Watch) -> None:
+    got.append(await read(watch))
+
+
+async def expect(kind: type[Exception], read: Read, watch: Watch) -> None:
+    with pytest.raises(kind):
+        await read(watch)

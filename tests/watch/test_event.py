@@ -63,7 +63,7 @@ def test_an_ordinary_object_with_the_annotation_does_not_end_the_initial_events(
     ("error", "code", "says"),
     [
         (Expired(5, 9), 410, "too old resource version: 5 (9)"),
-        (TooLargeResourceVersion(9, 5), 504, "Too large resource version: 9, current: 5"),
+        (TooLargeResourceVersion(9, 5), 504, "Timeout: Too large resource version: 9, current: 5"),
         (NotReady("listing"), 429, "storage is (re)initializing: listing"),
         (InvalidSelector("a b", "no"), 400, "invalid selector 'a b': no"),
         (ObjectDecodeError("/k", 3, "no"), 500, "the value of /k at revision 3 is not an object: no"),

@@ -8,8 +8,8 @@ import pytest
 import trio
 import trio.testing
 
-from tests.watch.naive import World, everything, put, revisions, run, selects
-from watch import Batch, Event, Expired, Router, Selector, View, Watch, bookmark
+from tests.watch.naive import Cache, everything, put, revisions, run, selects
+from watch import Batch, Event, Expired, Selector, View, Watch, bookmark
 from watch._view import DEAD_BATCHES_MAX
 
 ALL = Selector()
@@ -17,28 +17,9 @@ APP_A, IS_APP_A = selects(labels={"app": "a"})
 APP_B, IS_APP_B = selects(labels={"app": "b"})
 
 
-class Cache:
-    """A router with a naive ring of `capacity` events behind it."""
-
-    def __init__(self, capacity: int = 1_000_000) -> None:
-        self.world = World(capacity=capacity)
-        self.router = Router(revision=self.world.revision)
-
-    def watch(self, selector: Selector = ALL, *, after: int | None = None) -> Watch:
-        """From now on, or with its history."""
-        start = self.world.revision if after is None else after
-        history = [event for event in self.world.told(everything, after=start) if selector.matches(event.object)]
-        return self.router.watch(selector, after=start, history=tuple(history))
-
-    def publish(self, *keys: str, **labels: str) -> Batch:
-        events = self.world.commit(*(put(key, **labels) for key in keys))
-        self.router.publish(events, revision=self.world.revision, oldest_revision=self.world.oldest_kept)
-        return tuple(events)
-
-    @property
-    def view(self) -> View:
-        (view,) = self.router.views()
-        return view
+def view_of(cache: Cache) -> View:
+    (view,) = cache.router.views()
+    return view
 
 
 def take_all(watch: Watch) -> list[int]:
@@ -70,7 +51,7 @@ def test_nothing_is_logged_while_every_reader_waits():
             for _ in range(5):
                 await trio.testing.wait_all_tasks_blocked()
                 cache.publish("a")
-                assert cache.view.log == []
+                assert view_of(cache).log == []
             await trio.testing.wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
         assert len(got) == 15
@@ -82,8 +63,8 @@ def test_a_batch_is_logged_once_for_any_number_of_readers_who_lag():
     cache = Cache()
     watches = [cache.watch() for _ in range(9)]
     batch = cache.publish("a", "b")
-    assert cache.view.log == [batch]
-    assert cache.view.log_events() == 2
+    assert view_of(cache).log == [batch]
+    assert view_of(cache).log_events() == 2
     assert len({id(watch.receive_batch_nowait()) for watch in watches}) == 1
 
 
@@ -92,8 +73,41 @@ def test_the_log_is_trimmed_with_the_ring():
     cache.watch()
     for _ in range(30):
         cache.publish("a", "b")
-        assert cache.view.log_events() <= 5
-    assert [batch[0].revision for batch in cache.view.log] == [39, 40]
+        assert view_of(cache).log_events() <= 5
+    assert [batch[0].revision for batch in view_of(cache).log] == [39, 40]
+
+
+def test_a_batch_of_several_revisions_is_trimmed_with_its_first():
+    cache = Cache(capacity=3)
+    lags = cache.watch()
+    world = cache.world
+    cache.router.publish(world.commit(put("a")) + world.commit(put("b")), revision=12, oldest_revision=0)
+    cache.publish("c", "d")
+    assert [batch[0].revision for batch in view_of(cache).log] == [13]
+    with pytest.raises(Expired):
+        lags.receive_nowait()
+
+
+def test_a_reader_that_waits_is_handed_the_newest_batch_though_others_lag():
+    async def main() -> None:
+        cache = Cache()
+        lags, waits = cache.watch(), cache.watch()
+        got: list[int] = []
+
+        async def read() -> None:
+            async for event in waits:
+                got.append(event.revision)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read)
+            for _ in range(3):
+                await trio.testing.wait_all_tasks_blocked()
+                cache.publish("a")
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        assert got == take_all(lags) == [11, 12, 13]
+
+    run(main)
 
 
 def test_more_at_once_than_the_ring_holds_is_not_kept_for_those_who_lag():
@@ -110,7 +124,7 @@ def test_more_at_once_than_the_ring_holds_is_not_kept_for_those_who_lag():
             await trio.testing.wait_all_tasks_blocked()
             batch = cache.publish("a", "b", "c")
         assert got == [batch]
-        assert cache.view.log_events() == 0
+        assert view_of(cache).log_events() == 0
         with pytest.raises(Expired):
             lags.receive_nowait()
         assert revisions(cache.publish("d")) == take_all(waits)
@@ -130,7 +144,7 @@ def test_the_log_is_emptied_when_all_have_taken_everything_and_wait():
                 nursery.start_soon(watch.receive)
             await trio.testing.wait_all_tasks_blocked()
             cache.publish("c")
-            assert cache.view.log == []
+            assert view_of(cache).log == []
 
     run(main)
 
@@ -142,8 +156,8 @@ def test_a_single_reader_leaves_only_a_bounded_part_of_what_it_took():
         cache.publish("a")
     for taken in range(1, DEAD_BATCHES_MAX * 3 + 1):
         watch.receive_batch_nowait()
-        assert len(cache.view.log) <= DEAD_BATCHES_MAX * 3 - taken + DEAD_BATCHES_MAX
-    assert cache.view.log == []
+        assert len(view_of(cache).log) <= DEAD_BATCHES_MAX * 3 - taken + DEAD_BATCHES_MAX
+    assert view_of(cache).log == []
 
 
 @pytest.mark.parametrize("way", ["close", "sink"])
@@ -158,12 +172,12 @@ def test_what_only_one_reader_had_not_taken_goes_with_it(way):
             await trio.testing.wait_all_tasks_blocked()
             nursery.start_soon(waits.receive)
             await trio.testing.wait_all_tasks_blocked()
-            assert cache.view.log_events() == 1
+            assert view_of(cache).log_events() == 1
             if way == "close":
                 lags.close()
             else:
                 lags.pipe_to(lambda batch: None)
-            assert cache.view.log_events() == 0
+            assert view_of(cache).log_events() == 0
             cache.publish("b")
 
     run(main)
@@ -196,13 +210,13 @@ def test_a_quiet_watch_is_never_expired_by_the_events_of_others():
 def test_a_view_lives_as_long_as_its_last_watch():
     cache = Cache()
     first, second = cache.watch(APP_A), cache.watch(APP_A)
-    view = cache.view
+    view = view_of(cache)
     first.close()
     assert cache.router.views() == [view]
     second.close()
     assert cache.router.views() == []
     cache.watch(APP_A)
-    assert cache.view is not view
+    assert view_of(cache) is not view
 
 
 # ---- sinks -----------------------------------------------------------------------------------------------------------
@@ -229,7 +243,8 @@ def test_a_sink_of_a_watch_from_the_future_is_not_told_what_comes_before_its_sta
     cache.publish("a")
     assert got == []
     assert watch.revision == 11
-    assert tuple(got) + cache.publish("b") == tuple(got)
+    last = cache.publish("b")
+    assert tuple(got) == last
 
 
 def test_a_sink_gets_bookmarks_and_the_last_events_before_the_end():
@@ -245,6 +260,18 @@ def test_a_sink_gets_bookmarks_and_the_last_events_before_the_end():
     assert got == [bookmark(11)]
     ended.pipe_to(got.extend)
     assert revisions(got) == [11, 11]
+
+
+def test_a_watch_that_has_ended_is_not_piped_beyond_its_end():
+    cache = Cache()
+    ended, goes_on = cache.watch(), cache.watch()
+    last = cache.publish("a")
+    ended.end()
+    got: list[Event] = []
+    ended.pipe_to(got.extend)
+    cache.publish("b")
+    assert tuple(got) == last
+    assert revisions(goes_on.receive_batch_nowait()) == [11]
 
 
 def test_a_watch_that_has_lost_an_event_is_not_piped_on_over_the_gap():

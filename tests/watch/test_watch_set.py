@@ -6,8 +6,8 @@ import pytest
 import trio
 import trio.testing
 
-from tests.watch.naive import World, everything, put, run, selects
-from watch import Batch, Event, Expired, Router, Selector, Watch, WatchSet, bookmark
+from tests.watch.naive import Cache, everything, run, selects
+from watch import Batch, Event, Expired, Selector, Watch, WatchSet, bookmark
 
 ALL = Selector()
 APP_A, IS_APP_A = selects(labels={"app": "a"})
@@ -15,23 +15,17 @@ APP_B, _ = selects(labels={"app": "b"})
 Found = list[tuple[Watch, Batch]]
 
 
-class Cache:
-    """A router with a naive ring of `capacity` events behind it, and a set that hosts its watches."""
+class Hosting(Cache):
+    """With a set that hosts its watches."""
 
     def __init__(self, capacity: int = 1_000_000) -> None:
-        self.world = World(capacity=capacity)
-        self.router = Router(revision=self.world.revision)
+        super().__init__(capacity)
         self.set = WatchSet()
 
-    def member(self, selector: Selector = ALL, *, after: int = 10) -> Watch:
-        watch = self.router.watch(selector, after=after)
+    def member(self, selector: Selector = ALL, *, after: int | None = None) -> Watch:
+        watch = self.watch(selector, after=after)
         self.set.add(watch)
         return watch
-
-    def publish(self, *keys: str, **labels: str) -> Batch:
-        events = self.world.commit(*(put(key, **labels) for key in keys))
-        self.router.publish(events, revision=self.world.revision, oldest_revision=self.world.oldest_kept)
-        return tuple(events)
 
 
 async def nothing_comes(watch_set: WatchSet) -> bool:
@@ -46,7 +40,7 @@ async def read_into(got: list[Found], watch_set: WatchSet) -> None:
 
 def test_one_receive_gives_all_that_came_for_any_member_in_order():
     async def main() -> None:
-        cache = Cache()
+        cache = Hosting()
         both, one, other = cache.member(), cache.member(APP_A), cache.member(APP_B)
         first, second = cache.publish("x", app="a"), cache.publish("y", "z", app="b")
         assert len(cache.set) == 3
@@ -62,7 +56,7 @@ def test_one_receive_gives_all_that_came_for_any_member_in_order():
 
 def test_one_wake_for_all_that_is_published_before_the_task_runs():
     async def main() -> None:
-        cache = Cache()
+        cache = Hosting()
         watch = cache.member()
         got: list[Found] = []
         async with trio.open_nursery() as nursery:
@@ -76,7 +70,7 @@ def test_one_wake_for_all_that_is_published_before_the_task_runs():
 
 def test_a_watch_brings_what_had_come_for_it_before_it_was_added():
     async def main() -> None:
-        cache = Cache()
+        cache = Hosting()
         past = cache.publish("a")
         state = cache.world.state(everything)
         from_state = cache.router.watch(ALL, after=11, initial=state, initial_revision=11, initial_bookmark=True)
@@ -96,7 +90,7 @@ def test_a_watch_brings_what_had_come_for_it_before_it_was_added():
 
 def test_a_watch_from_the_future_is_not_told_what_comes_before_its_start():
     async def main() -> None:
-        cache = Cache()
+        cache = Hosting()
         watch = cache.member(after=11)
         cache.publish("a")
         assert await nothing_comes(cache.set)
@@ -111,7 +105,7 @@ def test_a_watch_from_the_future_is_not_told_what_comes_before_its_start():
 
 def test_receiving_is_a_checkpoint_with_data_and_without():
     async def main() -> None:
-        cache = Cache()
+        cache = Hosting()
         cache.member()
         cache.publish("a")
         with trio.testing.assert_checkpoints():
@@ -126,7 +120,7 @@ def test_receiving_is_a_checkpoint_with_data_and_without():
 
 def test_a_cancelled_receive_takes_nothing():
     async def main() -> None:
-        cache = Cache()
+        cache = Hosting()
         watch = cache.member()
         first = cache.publish("a")
         with trio.CancelScope() as scope:
@@ -143,7 +137,7 @@ def test_a_cancelled_receive_takes_nothing():
 @pytest.mark.parametrize("cancel_first", [False, True])
 def test_a_receive_that_is_cancelled_around_its_wake_loses_and_doubles_nothing(cancel_first):
     async def main() -> None:
-        cache = Cache()
+        cache = Hosting()
         watch = cache.member()
         got: list[Found] = []
         async with trio.open_nursery() as nursery:
@@ -168,7 +162,7 @@ def test_a_receive_that_is_cancelled_around_its_wake_loses_and_doubles_nothing(c
 
 def test_a_second_receiver_is_refused():
     async def main() -> None:
-        cache = Cache()
+        cache = Hosting()
         cache.member()
         got: list[Found] = []
         async with trio.open_nursery() as nursery:
@@ -184,7 +178,7 @@ def test_a_second_receiver_is_refused():
 
 def test_closing_the_set_closes_its_members_and_wakes_who_waits():
     async def main() -> None:
-        cache = Cache()
+        cache = Hosting()
         async with cache.set as watch_set:
             member = cache.member()
 
@@ -212,7 +206,7 @@ def test_closing_the_set_closes_its_members_and_wakes_who_waits():
 
 def test_a_member_is_read_by_its_set_alone():
     async def main() -> None:
-        cache = Cache()
+        cache = Hosting()
         member = cache.member()
         for read in (member.receive, member.receive_batch):
             with pytest.raises(trio.BusyResourceError):
@@ -228,7 +222,7 @@ def test_a_member_is_read_by_its_set_alone():
 
 def test_a_watch_that_somebody_waits_for_or_that_piped_to_a_sink_is_refused():
     async def main() -> None:
-        cache = Cache()
+        cache = Hosting()
         waited_for, piped, read = (cache.router.watch(ALL, after=10) for _ in range(3))
         piped.pipe_to(lambda batch: None)
         async with trio.open_nursery() as nursery:
@@ -247,15 +241,15 @@ def test_a_watch_that_somebody_waits_for_or_that_piped_to_a_sink_is_refused():
 
 
 def test_a_set_hosts_watches_of_one_cache():
-    cache = Cache()
+    cache = Hosting()
     cache.member()
     with pytest.raises(ValueError, match="another cache"):
-        cache.set.add(Cache().router.watch(ALL, after=10))
+        cache.set.add(Hosting().router.watch(ALL, after=10))
 
 
 def test_a_watch_that_is_over_when_it_is_added_says_so():
     async def main() -> None:
-        cache = Cache(capacity=1)
+        cache = Hosting(capacity=1)
         ended, expired, closed = (cache.router.watch(ALL, after=10) for _ in range(3))
         closed.close()
         event = cache.publish("a")
@@ -279,7 +273,7 @@ def test_a_watch_that_is_over_when_it_is_added_says_so():
 
 def test_a_member_that_its_cache_ended_says_so_once_after_its_last_event():
     async def main() -> None:
-        cache = Cache()
+        cache = Hosting()
         watch = cache.member()
         event = cache.publish("a")
         cache.router.end_all()
@@ -291,9 +285,26 @@ def test_a_member_that_its_cache_ended_says_so_once_after_its_last_event():
     run(main)
 
 
+def test_who_came_and_who_went_between_two_events_is_told_of_those_of_its_own_time():
+    async def main() -> None:
+        cache = Hosting()
+        stays, goes = cache.member(), cache.member()
+        first = cache.publish("a")
+        goes.end()
+        second = cache.publish("b")
+        comes = cache.member()
+        third = cache.publish("c")
+        found = await cache.set.receive()
+        assert [batch for watch, batch in found if watch is stays] == [first, second, third]
+        assert [batch for watch, batch in found if watch is goes] == [first, ()]
+        assert [batch for watch, batch in found if watch is comes] == [third]
+
+    run(main)
+
+
 def test_a_member_that_its_owner_closed_is_not_mentioned_again():
     async def main() -> None:
-        cache = Cache()
+        cache = Hosting()
         watch, other = cache.member(), cache.member(APP_A)
         ended_and_closed = cache.member(APP_B)
         cache.publish("x")
@@ -308,7 +319,7 @@ def test_a_member_that_its_owner_closed_is_not_mentioned_again():
 
 def test_a_member_expires_for_its_own_loss_alone():
     async def main() -> None:
-        cache = Cache(capacity=3)
+        cache = Hosting(capacity=3)
         quiet, busy = cache.member(APP_A), cache.member(APP_B)
         for _ in range(4):
             cache.publish("y", app="b")
@@ -323,7 +334,7 @@ def test_a_member_expires_for_its_own_loss_alone():
 
 def test_a_member_that_took_all_of_its_own_does_not_expire_however_far_the_ring_moves():
     async def main() -> None:
-        cache = Cache(capacity=3)
+        cache = Hosting(capacity=3)
         quiet = cache.member(APP_A)
         for turn in range(5):
             event = cache.publish("x", app="a")
@@ -335,9 +346,22 @@ def test_a_member_that_took_all_of_its_own_does_not_expire_however_far_the_ring_
     run(main)
 
 
+def test_a_member_whose_oldest_event_is_still_in_the_ring_does_not_expire_with_another():
+    async def main() -> None:
+        cache = Hosting(capacity=3)
+        first, second = cache.member(APP_A), cache.member(APP_B)
+        cache.publish("x", app="a")
+        event = cache.publish("y", app="b")
+        for _ in range(2):
+            cache.publish("z")
+        assert await cache.set.receive() == [(second, event), (first, ())]
+
+    run(main)
+
+
 def test_a_member_that_was_ended_shows_no_gap_where_the_ring_dropped_a_part_of_what_is_queued():
     async def main() -> None:
-        cache = Cache(capacity=2)
+        cache = Hosting(capacity=2)
         watch = cache.member()
         cache.publish("a")
         cache.publish("b")
@@ -351,7 +375,7 @@ def test_a_member_that_was_ended_shows_no_gap_where_the_ring_dropped_a_part_of_w
 
 def test_more_at_once_than_the_ring_holds_is_lost_to_a_set_that_has_not_taken_it():
     async def main() -> None:
-        cache = Cache(capacity=2)
+        cache = Hosting(capacity=2)
         watch = cache.member()
         cache.publish("a", "b", "c")
         assert cache.set.queued_events() == 0
@@ -365,7 +389,7 @@ def test_more_at_once_than_the_ring_holds_is_lost_to_a_set_that_has_not_taken_it
 
 
 def test_what_is_queued_is_no_more_than_the_ring_holds():
-    cache = Cache(capacity=5)
+    cache = Hosting(capacity=5)
     for _ in range(3):
         cache.member()
     for _ in range(50):
@@ -375,7 +399,7 @@ def test_what_is_queued_is_no_more_than_the_ring_holds():
 
 def test_a_set_that_nobody_reads_holds_one_bookmark_a_member():
     async def main() -> None:
-        cache = Cache()
+        cache = Hosting()
         watch = cache.member(APP_A)
         for _ in range(5):
             cache.publish("b")
@@ -390,9 +414,22 @@ def test_a_set_that_nobody_reads_holds_one_bookmark_a_member():
     run(main)
 
 
+def test_a_bookmark_that_was_due_before_a_watch_was_added_does_not_stop_the_later_ones():
+    async def main() -> None:
+        cache = Hosting()
+        watch = cache.router.watch(APP_A, after=10)
+        cache.publish("b")
+        cache.router.offer_bookmarks([watch])
+        cache.set.add(watch)
+        cache.router.offer_bookmarks([watch])
+        assert await cache.set.receive() == [(watch, (bookmark(11),))]
+
+    run(main)
+
+
 def test_a_slow_set_delays_nobody_else():
     async def main() -> None:
-        cache = Cache(capacity=3)
+        cache = Hosting(capacity=3)
         slow = cache.member()
         cursor = cache.router.watch(ALL, after=10)
         piped: list[Event] = []
