@@ -18,7 +18,7 @@ import trio
 import trio.lowlevel
 
 import cacher
-from watch import Watch
+from cacher import ResourceWatch
 
 PODS = 1_000
 OBJECT_BYTES = 1_000
@@ -130,7 +130,7 @@ async def _watch(
         await _consume(watch, tally)
 
 
-async def _consume(watch: Watch, tally: _Tally) -> None:
+async def _consume(watch: ResourceWatch, tally: _Tally) -> None:
     newest = 0
     while True:
         batch = await watch.receive_batch()

@@ -1,8 +1,9 @@
 """Where the layers are joined: the only file that names the concrete classes of each.
 
-    open_cluster ─ EmbeddedEtcd ─ for each resource asked for: EtcdListerWatcher ─ Cacher ─ Resource
+    open_cluster ─ EmbeddedEtcd ─ for each resource asked for: EtcdListerWatcher ─ Cacher ─ CacheReader ─ Resource
+                                  or, with its cache off:      EtcdStorage ──────────────── StoreReader ─ Resource
 
-A Resource is the reader's door: lists and watches in the API's words, on the cache. Its cacher starts when it is first used.
+A Resource is the reader's door: lists and watches in the API's words. Its cacher, if any, starts when it is first used.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from random import Random
 
-import msgspec
 import trio
 
-from watch import FieldSelector, LabelSelector, Object, ObjectReader, Selector, Watch
+from watch import FieldSelector, LabelSelector, Object, ObjectReader, Selector
 
 from ._cacher import Cacher, CacherStatistics
-from ._resources import ResourceInfo, find_resource, resource_at
+from ._readers import CacheReader, ObjectList, StoreReader
+from ._resources import ROOT, ResourceInfo, find_resource, resource_at
 from ._ring import Ring
+from ._store_watch import ResourceWatch
+from .storage import Codec
 from .storage._nursery import open_service_nursery
-from .storage.etcd import EmbeddedEtcd, EtcdListerWatcher, Snapshot, open_embedded_etcd
+from .storage.etcd import EmbeddedEtcd, EtcdListerWatcher, EtcdStorage, Snapshot, open_embedded_etcd
 
 COMPACTION_PERIOD_S = 300.0
 """History in the store is kept for one to two periods. Source: kubernetes/apiserver etcd3/compact.go."""
@@ -29,36 +32,33 @@ LabelsLike = str | LabelSelector | Mapping[str, str] | None
 FieldsLike = str | FieldSelector | Mapping[str, str] | None
 
 
-class ObjectList(msgspec.Struct, frozen=True):
-    """Objects in key order, as they were at `revision`; watch from there."""
-
-    objects: tuple[Object, ...]
-    revision: int
-
-    @property
-    def resource_version(self) -> str:
-        """The revision as the API writes it."""
-        return str(self.revision)
-
-
 class Resource:
-    """One resource of a cluster, read from its cache. Made by `Cluster.resource`."""
+    """One resource of a cluster, read from its cache, or from the store where that is off. Made by `Cluster.resource`."""
 
-    def __init__(self, cluster: Cluster, info: ResourceInfo, *, random: Random, ring: Ring | None = None) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        info: ResourceInfo,
+        *,
+        random: Random,
+        ring: Ring | None = None,
+        watch_cache: bool = True,
+    ) -> None:
         self.info = info
-        self._cluster = cluster
-        reader = ObjectReader(info.fields, absent=dict(info.absent))
-        self._cacher = Cacher(
-            EtcdListerWatcher(cluster.etcd, info.prefix, reader), prefix=info.prefix, random=random, ring=ring
-        )
-        self._is_started = False
+        codec = Codec(group_version=info.group_version, kind=info.kind, fields=info.fields, absent=dict(info.absent))
+        root, resource_prefix = _split(info.prefix)
+        storage = EtcdStorage(cluster.etcd, resource_prefix=resource_prefix, root=root, codec=codec, random=random)
+        store = StoreReader(storage, info.prefix, root)
+        self._reader: CacheReader | StoreReader = store
+        if watch_cache:
+            reader = ObjectReader(info.fields, absent=dict(info.absent))
+            source = EtcdListerWatcher(cluster.etcd, info.prefix, reader)
+            cacher = Cacher(source, prefix=info.prefix, random=random, ring=ring, indexed=info.indexed)
+            self._reader = CacheReader(cacher, store, cluster._nursery, cluster.current_revision)
 
     async def ready(self) -> None:
-        """Return once the cache serves; starts it where this is its first use."""
-        if not self._is_started:
-            self._is_started = True
-            self._cluster._nursery.start_soon(self._cacher.run, name=f"cacher {self.info.prefix}")
-        await self._cacher.wait_until_ready()
+        """Return once lists are answered; starts the cache where this is its first use."""
+        await self._reader.ready()
 
     async def list(
         self,
@@ -77,7 +77,7 @@ class Resource:
                 `match="Exact"` as it was at N.
         Raises:
             watch.InvalidSelector: the text says where.
-            watch.Expired: `match="Exact"` at a revision that the history no longer reaches.
+            watch.Expired: `match="Exact"` at a revision that the store has compacted.
             watch.TooLargeResourceVersion: the cache did not get to N within 3 s.
             ValueError: a resource version or match that is none.
         """
@@ -87,17 +87,11 @@ class Resource:
             raise ValueError(f"match {match!r} is not one of 'Exact', 'NotOlderThan'")
         if (match and revision is None) or (match == "Exact" and not revision):
             raise ValueError(f"match={match!r} needs a resource_version to compare with")
-        await self.ready()
-        await self._cacher.wait_until_fresh(await self._cluster.current_revision() if revision is None else revision)
-        objects, shown = self._cacher.list(selector, revision=revision if match == "Exact" else None)
-        return ObjectList(objects, shown)
+        return await self._reader.list(selector, revision, is_exact=match == "Exact")
 
     async def get(self, name: str, namespace: str | None = None) -> Object | None:
         """The object of that name, not older than this call; None where there is none. Raises as `list`."""
-        key = self.info.key(name, namespace)
-        await self.ready()
-        await self._cacher.wait_until_fresh(await self._cluster.current_revision())
-        return self._cacher.get(key)
+        return await self._reader.get(self.info.key(name, namespace))
 
     @asynccontextmanager
     async def watch(
@@ -110,8 +104,8 @@ class Resource:
         resource_version: str | int | None = None,
         send_initial_events: bool | None = None,
         bookmarks: bool = False,
-    ) -> AsyncIterator[Watch]:
-        """A watch, closed at the end of the `async with`.
+    ) -> AsyncIterator[ResourceWatch]:
+        """A watch, closed at the end of the `async with`: a `watch.Watch`, where the resource has a cache.
 
         Args:
             resource_version: None, "" or "0": first the present state as ADDED, then changes; N: the changes after N.
@@ -119,32 +113,20 @@ class Resource:
                 call where that is not set), and with `bookmarks` an annotated bookmark at its end; False: changes only.
             bookmarks: say about every minute how far the watch is.
         Raises:
-            watch.Expired: on entering, where the history no longer reaches back to N: list again.
+            watch.Expired: on entering, where the history no longer reaches back to N: list again. Without a cache what goes
+                wrong at the start is raised by the first receive.
             watch.InvalidSelector, watch.TooLargeResourceVersion, ValueError: as `list`.
         """
         selector = self._selector(namespace, name, labels, fields)
         revision = _read_revision("" if resource_version is None else resource_version)
-        await self.ready()
-        if send_initial_events is not None and revision is None:
-            revision = await self._cluster.current_revision()
-        initial = send_initial_events or (send_initial_events is None and not revision)
-        if initial:
-            await self._cacher.wait_until_fresh(revision or 0)
-        opened = self._cacher.watch(
-            selector,
-            after=revision or None,
-            initial=initial,
-            initial_bookmark=bool(send_initial_events) and bookmarks,
-            bookmarks=bookmarks,
-        )
-        try:
-            yield opened
-        finally:
-            opened.close()
+        async with self._reader.watch(
+            selector, revision, send_initial_events=send_initial_events, bookmarks=bookmarks
+        ) as watch:
+            yield watch
 
     def statistics(self) -> CacherStatistics:
-        """The cache's figures now."""
-        return self._cacher.statistics()
+        """The cache's figures now; all 0 where there is none."""
+        return self._reader.statistics()
 
     def _selector(self, namespace: str | None, name: str | None, labels: LabelsLike, fields: FieldsLike) -> Selector:
         selector = Selector.of(namespace=namespace, name=name, labels=labels, fields=fields)
@@ -157,11 +139,18 @@ class Resource:
 class Cluster:
     """A store and the caches over it. Made by `open_cluster`."""
 
-    def __init__(self, etcd: EmbeddedEtcd, nursery: trio.Nursery, random: Random) -> None:
+    def __init__(
+        self,
+        etcd: EmbeddedEtcd,
+        nursery: trio.Nursery,
+        random: Random,
+        watch_cache: bool | Mapping[str, bool] = True,
+    ) -> None:
         self.etcd = etcd
         """The store itself, for raw puts and deletes."""
         self._nursery = nursery
         self._random = random
+        self._watch_cache = watch_cache
         self._resources: dict[str, Resource] = {}
 
     def resource(self, version: str, plural: str) -> Resource:
@@ -191,9 +180,17 @@ class Cluster:
     def _door(self, info: ResourceInfo) -> Resource:
         door = self._resources.get(info.prefix)
         if door is None:
-            door = Resource(self, info, random=Random(self._random.getrandbits(64)))
+            random = Random(self._random.getrandbits(64))
+            door = Resource(self, info, random=random, watch_cache=self._is_cached(info))
             self._resources[info.prefix] = door
         return door
+
+    def _is_cached(self, info: ResourceInfo) -> bool:
+        if isinstance(self._watch_cache, bool):
+            return self._watch_cache
+        group = info.group_version.rpartition("/")[0]
+        whole = f"{info.plural}.{group}" if group else info.plural
+        return self._watch_cache.get(whole, self._watch_cache.get(info.plural, True))
 
 
 @asynccontextmanager
@@ -203,6 +200,7 @@ async def open_cluster(
     random: Random | None = None,
     ack_turns: Callable[[], int] | None = None,
     compaction_period_s: float = COMPACTION_PERIOD_S,
+    watch_cache: bool | Mapping[str, bool] = True,
 ) -> AsyncIterator[Cluster]:
     """A cluster on an embedded etcd, for as long as the context lasts.
 
@@ -211,6 +209,8 @@ async def open_cluster(
         random: where all chance comes from; the system's by default.
         ack_turns: scheduler turns between a write and its acknowledgement, so that an event may come first; 1 by default.
         compaction_period_s: the store keeps history for one to two of these; 0: for ever.
+        watch_cache: False: no caches, every read goes to the store; or which resources have one, by name ("events",
+            "deployments.apps"): those that are not named do.
     """
     chance = random if random is not None else Random()
     turns = ack_turns if ack_turns is not None else _one_turn
@@ -220,7 +220,7 @@ async def open_cluster(
     ):
         if compaction_period_s:
             nursery.start_soon(_compact, etcd, compaction_period_s)
-        yield Cluster(etcd, nursery, chance)
+        yield Cluster(etcd, nursery, chance, watch_cache)
 
 
 async def _compact(etcd: EmbeddedEtcd, period_s: float) -> None:
@@ -231,6 +231,18 @@ async def _compact(etcd: EmbeddedEtcd, period_s: float) -> None:
         if one_period_ago > etcd.compact_revision:
             await etcd.compact(one_period_ago)
         one_period_ago = etcd.revision
+
+
+def _split(prefix: str) -> tuple[str, str]:
+    """Where a storage's root ends and its resource's prefix begins.
+
+    Raises:
+        ValueError: the prefix cannot be a storage's.
+    """
+    if not prefix.strip("/") or not prefix.startswith("/"):
+        raise ValueError(f"{prefix!r} is not the prefix of a resource: start it with '/', and name something")
+    root = ROOT.rstrip("/") if prefix.startswith(ROOT) else ""
+    return root, prefix.removeprefix(root).rstrip("/")
 
 
 def _one_turn() -> int:

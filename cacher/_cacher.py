@@ -5,14 +5,15 @@
                                    ▼                                       ▼
                                 readers                                 watchers
 
-States: pending (no complete list yet, or a new one is needed) ⇄ ready. Leaving ready ends every watch, as Kubernetes does:
-its watchers come back with their revision, and are resumed or told to list again.
+States: see `_readiness`. Leaving ready ends every watch, as Kubernetes does: its watchers come back with their revision, and
+are resumed or told to list again.
 Source: kubernetes/apiserver pkg/storage/cacher/cacher.go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from random import Random
 
 import msgspec
@@ -24,16 +25,18 @@ from watch import (
     BookmarkSchedule,
     Event,
     EventType,
-    NotReady,
     Object,
     Router,
     Selector,
     Watch,
+    WatchError,
     bookmark_tick_delay_s,
 )
 
+from ._readiness import Readiness
 from ._ring import Ring
 from ._watch_cache import WatchCache
+from .storage import Semantics, StatusError, StorageError
 
 LIST_PAGE_SIZE = 10_000
 """Objects a page when the cache fills itself. Source: cacher.go, storageWatchListPageSize."""
@@ -71,6 +74,12 @@ class CacherStatistics(msgspec.Struct, frozen=True):
     resumes: int
     initializations: int
 
+    @classmethod
+    def nothing(cls, prefix: str) -> CacherStatistics:
+        """Of a resource without a cache: it is ready, and all else is 0."""
+        figures = {name: 0 for name in cls.__struct_fields__ if name not in ("prefix", "is_ready")}
+        return cls(prefix=prefix, is_ready=True, **figures)
+
 
 class Cacher:
     """Serves lists and watches of the resource under `prefix`. Starts nothing until `run` is called.
@@ -79,14 +88,30 @@ class Cacher:
         prefix: the storage keys' common start, ending in "/".
         random: draws the jitter of backoff and bookmarks.
         ring: the history; a Ring with Kubernetes' bounds by default.
+        semantics: V1_22: progress upstream wakes no reader, and no bookmark is given before the first event or progress.
+        indexed: fields by whose value lists find objects.
+        request_progress: asks upstream how far it is; `lister_watcher.request_progress` by default.
     """
 
-    def __init__(self, lister_watcher: ListerWatcher, *, prefix: str, random: Random, ring: Ring | None = None) -> None:
+    def __init__(
+        self,
+        lister_watcher: ListerWatcher,
+        *,
+        prefix: str,
+        random: Random,
+        ring: Ring | None = None,
+        semantics: Semantics = Semantics.NEWEST,
+        indexed: Sequence[str] = (),
+        request_progress: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self.prefix = prefix
-        self.cache = WatchCache(ring=ring)
+        self.cache = WatchCache(ring=ring, indexed=indexed, is_v1_22=semantics is Semantics.V1_22)
         self.router = Router()
+        self.readiness = Readiness()
         self._lister_watcher = lister_watcher
+        self._request_progress = request_progress or self._ask_lister_watcher
         self._random = random
+        self._semantics = semantics
         self._reflector = Reflector(
             lister_watcher,
             self,
@@ -97,30 +122,31 @@ class Cacher:
             on_interrupted=self._interrupted,
         )
         self._bookmarks: BookmarkSchedule[Watch] = BookmarkSchedule()
-        self._ready = trio.Event()
-        self._why_not_ready = "the first list has not come yet"
         self._awaited = trio.Event()
+        self._has_processed = False  # an event or progress, since the start
         self._events = 0
         self._initializations = 0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled. Started once the first list is in. Ends every watch when it stops."""
+        self.readiness.begin()
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._give_bookmarks)
-                nursery.start_soon(self._request_progress)
+                nursery.start_soon(self._ask_while_awaited)
                 nursery.start_soon(self._reflector.run)
-                await self._ready.wait()
+                await self.readiness.wait()
                 task_status.started()
         finally:
-            self._interrupted("it was stopped")
+            self.readiness.stop()
+            self.router.end_all()
 
     # ---- reading ----
 
     @property
     def is_ready(self) -> bool:
         """True while there is a complete state to serve."""
-        return self._ready.is_set()
+        return self.readiness.is_ready
 
     @property
     def revision(self) -> int:
@@ -128,10 +154,8 @@ class Cacher:
         return self.cache.revision
 
     async def wait_until_ready(self) -> None:
-        """Return once there is a complete state to serve."""
-        await self._ready.wait()
-        while not self.is_ready:  # lost again before this task ran
-            await self._ready.wait()
+        """Return once there is a complete state to serve. Raises NotReady where the cacher was stopped."""
+        await self.readiness.wait()
 
     async def wait_until_fresh(self, revision: int) -> None:
         """Return once everything up to `revision` is here, asking upstream how far it is meanwhile.
@@ -145,7 +169,7 @@ class Cacher:
 
     def get(self, key: str) -> Object | None:
         """The object under a storage key, as the cache has it. Raises NotReady."""
-        self._require_ready()
+        self.readiness.check()
         return self.cache.snapshot.get(key)
 
     def list(self, selector: Selector, *, revision: int | None = None) -> tuple[tuple[Object, ...], int]:
@@ -156,7 +180,7 @@ class Cacher:
             Expired, TooLargeResourceVersion: as `WatchCache.objects`.
         Cost: O(objects in the selector's namespace), plus O(events since) for a past revision.
         """
-        self._require_ready()
+        self.readiness.check()
         objects = self.cache.objects(selector, prefix=self._prefix_of(selector), revision=revision)
         return tuple(objects), self.cache.revision if revision is None else revision
 
@@ -182,25 +206,49 @@ class Cacher:
             NotReady: retry after its `retry_after_s`.
         Cost: O(events since `after`), or O(objects) with `initial`.
         """
-        self._require_ready()
-        cache, router = self.cache, self.router
+        self.readiness.check()
+        cache = self.cache
         if initial:
             objects = cache.objects(selector, prefix=self._prefix_of(selector))
-            state = tuple(Event(EventType.ADDED, obj, obj.revision) for obj in objects)
-            watch = router.watch(
+            return self.watch_state(
                 selector,
-                after=cache.revision,
-                initial=state,
-                initial_revision=cache.revision,
+                objects,
+                cache.revision,
                 initial_bookmark=initial_bookmark,
+                bookmarks=bookmarks,
+                deadline=deadline,
             )
-        else:
-            start = cache.revision if after is None else after
-            history = cache.history(selector, start) if start < cache.revision else self._no_history(start)
-            watch = router.watch(selector, after=start, history=history)
-        if bookmarks:
-            self._bookmarks.add(watch, trio.current_time(), deadline)
-        return watch
+        start = cache.revision if after is None else after
+        history = cache.history(selector, start) if start < cache.revision else self._no_history(start)
+        return self._scheduled(self.router.watch(selector, after=start, history=history), bookmarks, deadline)
+
+    def watch_state(
+        self,
+        selector: Selector,
+        objects: Sequence[Object],
+        revision: int,
+        *,
+        initial_bookmark: bool = False,
+        bookmarks: bool = False,
+        deadline: float | None = None,
+    ) -> Watch:
+        """A watch that begins with `objects`, which are what `selector` lets through at `revision`, and goes on from there.
+
+        Raises:
+            Expired: the history no longer reaches back to `revision`; read the state again.
+        Cost: O(objects), and O(events since `revision`).
+        """
+        since = self.cache.history(selector, revision)
+        watch = self.router.watch(
+            selector,
+            after=revision,
+            initial=tuple(Event(EventType.ADDED, obj, obj.revision) for obj in objects),
+            initial_revision=revision,
+            initial_bookmark=initial_bookmark,
+        )
+        if since:
+            watch.open_with(since, guard=since[0].revision, revision=since[-1].revision)
+        return self._scheduled(watch, bookmarks, deadline)
 
     def statistics(self) -> CacherStatistics:
         """Figures for people and judges. Cost: O(views)."""
@@ -242,20 +290,27 @@ class Cacher:
         self.cache.replace(replacement)
         self.router.flush(revision=replacement.revision, oldest_revision=self.cache.ring.oldest_kept)
         self._initializations += 1
-        self._ready.set()
+        self.readiness.set_ready()
 
     def apply(self, changes: Changes) -> None:
         """Take changes and hand them to whom they concern, in one step."""
         events = self.cache.apply(changes)
         self._events += len(changes.events)
+        self._has_processed = True
         self.router.publish(events, revision=self.cache.revision, oldest_revision=self.cache.ring.oldest_kept)
 
     def bookmark(self, revision: int) -> None:
         """Take note of upstream's progress."""
-        self.cache.advance(revision)
+        self.cache.progress(revision)
+        self._has_processed = True
         self.router.flush(revision=self.cache.revision, oldest_revision=self.cache.ring.oldest_kept)
 
     # ---- inside ----
+
+    def _scheduled(self, watch: Watch, bookmarks: bool, deadline: float | None) -> Watch:
+        if bookmarks:
+            self._bookmarks.add(watch, trio.current_time(), deadline)
+        return watch
 
     def _no_history(self, start: int) -> Batch:
         self.cache.ring.since(start)  # a start below the history is refused, also where nothing is newer
@@ -264,29 +319,29 @@ class Cacher:
     def _prefix_of(self, selector: Selector) -> str:
         return f"{self.prefix}{selector.namespace}/" if selector.namespace else self.prefix
 
-    def _require_ready(self) -> None:
-        if not self._ready.is_set():
-            raise NotReady(self._why_not_ready)
-
     def _interrupted(self, reason: str) -> None:
-        if self._ready.is_set():
-            self._ready = trio.Event()
-        self._why_not_ready = reason
+        self.readiness.set_pending(reason)
         self.router.end_all()
 
     async def _give_bookmarks(self) -> None:
         while True:
             await trio.sleep(bookmark_tick_delay_s(self._random.random()))
+            if self._semantics is Semantics.V1_22 and not self._has_processed:
+                continue
             due = self._bookmarks.pop_due(trio.current_time())
             for watch in due:
                 if watch.is_ended:
                     self._bookmarks.remove(watch)
             self.router.offer_bookmarks(due)
 
-    async def _request_progress(self) -> None:
+    async def _ask_while_awaited(self) -> None:
         while True:
             await self._awaited.wait()
             while self.cache.is_awaited:
-                self._lister_watcher.request_progress()
+                with suppress(WatchError, StatusError, StorageError, trio.BrokenResourceError, OSError):
+                    await self._request_progress()  # it may be lost; the next one follows
                 await trio.sleep(PROGRESS_PERIOD_S)
             self._awaited = trio.Event()
+
+    async def _ask_lister_watcher(self) -> None:
+        self._lister_watcher.request_progress()

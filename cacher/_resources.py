@@ -25,6 +25,8 @@ class ResourceInfo(msgspec.Struct, frozen=True):
     fields: tuple[str, ...] = ()
     absent: tuple[tuple[str, str], ...] = ()
     """What a field that the object lacks counts as, where that is not "": a boolean's "false", a number's "0"."""
+    indexed: tuple[str, ...] = ()
+    """Of `fields`: those by whose value a cache finds objects."""
 
     @property
     def selectable(self) -> tuple[str, ...]:
@@ -76,7 +78,15 @@ def _at(path: str) -> str:
 
 
 _TABLE = (
-    ResourceInfo("v1", "Pod", "pods", _at("pods"), fields=_POD_FIELDS, absent=(("spec.hostNetwork", "false"),)),
+    ResourceInfo(
+        "v1",
+        "Pod",
+        "pods",
+        _at("pods"),
+        fields=_POD_FIELDS,
+        absent=(("spec.hostNetwork", "false"),),
+        indexed=("spec.nodeName",),
+    ),
     ResourceInfo(
         "v1",
         "Node",

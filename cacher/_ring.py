@@ -12,6 +12,7 @@ Source: kubernetes/apiserver pkg/storage/cacher/watch_cache_history.go (capacity
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from watch import Event, Expired
@@ -23,17 +24,34 @@ FRESH_S = 75.0
 """How long an event should stay: a watcher's bookmark is at most 60 s old, and 15 s are left to come back with it."""
 
 
+CAPACITY_DOUBLINGS_MAX = 14
+"""CAPACITY_MAX doubled more often would not fit the 32 bits that Kubernetes counts it with."""
+
+
+def capacity_bound(fresh_s: float) -> int:
+    """How many events a ring may hold at most, if they are to stay for `fresh_s` seconds: doubled with the time.
+
+    >>> [capacity_bound(seconds) for seconds in (75, 76, 150, 151)]
+    [102400, 204800, 204800, 409600]
+    """
+    if fresh_s <= FRESH_S:
+        return CAPACITY_MAX
+    return CAPACITY_MAX << min(math.ceil(math.log2(fresh_s / FRESH_S)), CAPACITY_DOUBLINGS_MAX)
+
+
 class Ring:
     """Events in revision order, oldest first; events of one revision stay together.
 
     Args:
-        capacity_min, capacity_max: bounds in events; the ring starts at the lower one.
+        capacity_min, capacity_max: bounds in events; the ring starts at the lower one. The upper follows `fresh_s` by default.
         fresh_s: how long events should stay before they may be evicted, in seconds.
     """
 
     def __init__(
-        self, *, capacity_min: int = CAPACITY_MIN, capacity_max: int = CAPACITY_MAX, fresh_s: float = FRESH_S
+        self, *, capacity_min: int = CAPACITY_MIN, capacity_max: int | None = None, fresh_s: float = FRESH_S
     ) -> None:
+        if capacity_max is None:
+            capacity_max = capacity_bound(fresh_s)
         if not 0 < capacity_min <= capacity_max:
             raise ValueError(f"need 0 < capacity_min <= capacity_max, not {capacity_min} and {capacity_max}")
         self.capacity = capacity_min
@@ -56,10 +74,13 @@ class Ring:
         """Oldest first."""
         return (self._at(index) for index in range(self._start, self._end))
 
-    def clear(self, revision: int) -> None:
-        """Forget all events: a list at `revision` replaced what they led to."""
+    def clear(self, revision: int, *, from_zero: bool = False) -> None:
+        """Forget all events: a list at `revision` replaced what they led to.
+
+        `from_zero`: count events from 0 again, as v1.22 did; else an index never means two events.
+        """
         self._events = [None] * self.capacity
-        self._start = self._end
+        self._start = self._end = 0 if from_zero else self._end
         self._start_revision = revision
         self._evicted_revision = 0
 

@@ -18,10 +18,10 @@ from collections.abc import Sequence
 import msgspec
 import trio
 
-from cacher import Cluster, Resource, open_cluster
+from cacher import Cluster, Resource, ResourceWatch, open_cluster
 from cacher.simulation import Streams, run_deterministic
 from cacher.storage.etcd import prefix_end
-from watch import EventType, Expired, Object, Watch
+from watch import EventType, Expired, Object
 
 WRITES = 2400
 WRITE_PERIOD_S = 0.1
@@ -59,7 +59,7 @@ class Reader:
                 oldest = f"the ring now begins after {expired.oldest}"
                 self._say(f"EXPIRED after {self.events:,} events, at revision {expired.asked}: {oldest}")
 
-    async def _follow(self, watch: Watch, until_revision: int) -> int:
+    async def _follow(self, watch: ResourceWatch, until_revision: int) -> int:
         while watch.revision < until_revision:
             for event in await watch.receive_batch():
                 if event.type is EventType.DELETED:

@@ -40,10 +40,13 @@ def outputs(*runs):
 
 def test_a_scenario_tells_the_same_story_again_and_another_under_another_seed():
     story = ("scenarios/slow_watcher.py", "--seed")
-    first, second, other = outputs((HERE, (*story, "7")), ("random", (*story, "7")), (HERE, (*story, "8")))
+    first, second, *others = outputs(
+        (HERE, (*story, "7")), ("random", (*story, "7")), *((HERE, (*story, str(seed))) for seed in range(8, 12))
+    )
     assert "EXPIRED" in first
     assert first == second
-    assert first != other
+    # Two seeds may well agree on so short a story; that all of them do means that the seed goes nowhere.
+    assert set(others) != {first}
 
 
 def test_a_replayed_cluster_gives_every_client_the_same_events_again():

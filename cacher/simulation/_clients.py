@@ -17,9 +17,9 @@ from typing import Protocol
 
 import trio
 
-from watch import Expired, NotReady, TooLargeResourceVersion, Watch
+from watch import Expired, NotReady, TooLargeResourceVersion
 
-from .. import ObjectList
+from .. import ObjectList, ResourceWatch
 from ._client_plans import ClientPlan
 from ._recorder import ClientLog, Recorder
 
@@ -47,7 +47,7 @@ class Readable(Protocol):
         resource_version: str | int | None = None,
         send_initial_events: bool | None = None,
         bookmarks: bool = False,
-    ) -> AbstractAsyncContextManager[Watch]: ...
+    ) -> AbstractAsyncContextManager[ResourceWatch]: ...
 
 
 class Drain:
@@ -171,7 +171,7 @@ class Client:
             await trio.sleep(refusal.retry_after_s)
             return _Outcome.ENDED
 
-    async def _read(self, watch: Watch) -> _Outcome:
+    async def _read(self, watch: ResourceWatch) -> _Outcome:
         """Take batch after batch, until the plan says to go away or the drain is asked for. Cost: one wake a batch."""
         try:
             is_away = False
@@ -200,7 +200,7 @@ class Client:
             self._note_place(watch)
             return _Outcome.ENDED
 
-    def _closed(self, watch: Watch, outcome: _Outcome) -> _Outcome:
+    def _closed(self, watch: ResourceWatch, outcome: _Outcome) -> _Outcome:
         watch.close()
         self._log.closed(drained=outcome is _Outcome.DRAINED)
         self._note_place(watch)
@@ -211,7 +211,7 @@ class Client:
         self._log.expired_at(expired.oldest + 1, refused=refused)
         return _Outcome.EXPIRED
 
-    def _note_place(self, watch: Watch) -> None:
+    def _note_place(self, watch: ResourceWatch) -> None:
         """Remember where to resume. A state that was streamed in part has no such place: it is streamed again."""
         if self._revision is not None or self._log.has_streamed_state:
             self._revision = watch.revision

@@ -58,8 +58,8 @@ class LagHistogram:
         for index, count in enumerate(self._counts):
             seen += count
             if count and seen >= wanted:
-                return min(_middle_ns(index), float(self.max_ns))
-        return float(self.max_ns)
+                return min(_middle_ns(index), self.max_ns)
+        return self.max_ns  # an int: as a float it would be rounded, above 2^53 ns possibly upwards
 
 
 def _middle_ns(index: int) -> float:

@@ -12,10 +12,10 @@ import pytest
 import trio
 import trio.testing
 
-from cacher import Cluster, open_cluster
+from cacher import Cluster, ResourceWatch, open_cluster
 from cacher.storage.etcd import CompactedError, KeyValue, Snapshot
 from tests.cacher.upstream import run, settle
-from watch import Event, Expired, InvalidSelector, TooLargeResourceVersion, Watch
+from watch import Event, Expired, InvalidSelector, TooLargeResourceVersion
 
 
 @asynccontextmanager
@@ -29,7 +29,7 @@ async def put(cluster: Cluster, name: str, namespace: str = "default", *, node: 
     return (await cluster.etcd.put(f"/registry/pods/{namespace}/{name}", json.dumps(value))).revision
 
 
-async def take(watch: Watch, count: int) -> list[tuple[str, str, int]]:
+async def take(watch: ResourceWatch, count: int) -> list[tuple[str, str, int]]:
     """So many events; more within a second fail the test."""
     found: list[Event] = [await watch.receive() for _ in range(count)]
     with trio.move_on_after(1) as scope:
@@ -173,15 +173,17 @@ def test_a_list_at_a_revision_is_exact_or_not_older_as_was_asked():
     run(main)
 
 
-def test_what_was_before_the_cache_is_expired_for_exact_lists_and_for_watches():
+def test_what_was_before_the_cache_is_the_stores_for_exact_lists_and_expired_for_watches():
     async def main() -> None:
         async with cluster_of() as cluster:
             before = await put(cluster, "a")
             await put(cluster, "b")
             pods = cluster.resource("v1", "pods")
-            with pytest.raises(Expired) as caught:
+            found = await pods.list(resource_version=before, match="Exact")
+            assert ([obj.name for obj in found.objects], found.revision) == (["a"], before)
+            await cluster.etcd.compact(before + 1)
+            with pytest.raises(Expired):
                 await pods.list(resource_version=before, match="Exact")
-            assert (caught.value.asked, caught.value.oldest) == (before, before + 1)
             with pytest.raises(Expired):
                 async with pods.watch(resource_version=before):
                     raise AssertionError("it was opened")
@@ -297,15 +299,21 @@ def test_a_watch_without_initial_events_begins_now(resource_version):
     run(main)
 
 
-def test_a_watch_without_initial_events_suppresses_what_the_store_already_has():
-    """The cache has not heard of `a` when the watch is opened; the store had it before, so it is not news."""
+def test_a_watch_without_initial_events_suppresses_what_the_store_already_has(monkeypatch):
+    """The store says that it has `a`, of which the cache hears only after the watch was opened: it is not news."""
 
     async def main() -> None:
         async with cluster_of() as cluster:
             pods = cluster.resource("v1", "pods")
             await pods.list()
-            await put(cluster, "a")
+
+            async def store_is_ahead() -> int:
+                await trio.lowlevel.checkpoint()
+                return cluster.etcd.revision + 1
+
+            monkeypatch.setattr(pods._reader, "_current_revision", store_is_ahead)
             async with pods.watch(send_initial_events=False) as watch:
+                await put(cluster, "a")
                 await put(cluster, "b")
                 assert await take(watch, 1) == [("ADDED", "b", 3)]
 
@@ -322,6 +330,17 @@ def test_a_watch_with_initial_events_shows_a_state_that_is_fresh_and_marks_its_e
             async with pods.watch(send_initial_events=True, bookmarks=bookmarks) as watch:
                 expected = [("ADDED", "a", 2), ("BOOKMARK", "", 2)]
                 assert await take(watch, 1 + bookmarks) == expected[: 1 + bookmarks]
+
+    run(main)
+
+
+def test_only_who_asked_for_initial_events_is_told_where_they_end():
+    async def main() -> None:
+        async with cluster_of() as cluster:
+            pods = cluster.resource("v1", "pods")
+            await put(cluster, "a")
+            async with pods.watch(bookmarks=True) as watch:
+                assert await take(watch, 1) == [("ADDED", "a", 2)]
 
     run(main)
 

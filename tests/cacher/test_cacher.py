@@ -294,6 +294,20 @@ def test_a_watch_with_initial_events_shows_the_state_in_key_order_then_the_bookm
     run(main)
 
 
+def test_a_watch_cannot_be_resumed_within_its_initial_events_and_a_bookmark_does_not_repeat_their_revision():
+    async def main() -> None:
+        upstream = Upstream(pod("a", 9), pod("c", 10))
+        async with running(upstream) as cacher:
+            upstream.put("b")
+            await settle()
+            watch = cacher.watch(ALL, after=None, initial=True, bookmarks=True)
+            assert [(watch.receive_nowait().revision, watch.revision) for _ in range(3)] == [(9, 0), (11, 0), (10, 11)]
+            await trio.sleep(120)
+            assert taken(watch) == []
+
+    run(main)
+
+
 def test_a_watch_with_initial_events_of_an_empty_state_still_says_that_it_is_whole():
     async def main() -> None:
         async with running(Upstream()) as cacher:
@@ -425,6 +439,8 @@ def test_progress_is_asked_for_as_long_as_one_of_several_readers_waits():
 
 
 def test_a_watch_that_asked_for_bookmarks_gets_one_about_every_minute_and_no_other_does():
+    """[9.3 TestCacherSendsMultipleWatchBookmarks]"""
+
     async def main() -> None:
         upstream = Upstream()
         async with running(upstream) as cacher, trio.open_nursery() as nursery:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cacher import Ring
-from cacher._ring import CAPACITY_MAX, CAPACITY_MIN, FRESH_S
+from cacher._ring import CAPACITY_MAX, CAPACITY_MIN, FRESH_S, capacity_bound
 from watch import Event, EventType, Expired, Object
 
 
@@ -73,7 +73,10 @@ STEPS = st.one_of(
     steps=st.lists(STEPS, max_size=40),
 )  # fmt: skip
 def test_a_ring_of_any_capacity_agrees_with_a_list_of_everything(capacity_min, more, fresh_s, steps):
-    """What it keeps, what it gives since any revision, and where it says Expired: only, and always, where an event is gone."""
+    """[9.3 TestEvents] Goal: nothing is missing.
+
+    What it keeps, what it gives since any revision, and where it says Expired: only, and always, where an event is gone.
+    """
     ring = Ring(capacity_min=capacity_min, capacity_max=capacity_min + more, fresh_s=fresh_s)
     model = Model(capacity_min, capacity_min + more, fresh_s)
     revision, now = 10, 0.0
@@ -119,6 +122,7 @@ def test_a_revision_that_is_in_the_ring_in_part_cannot_be_read_from_before_it():
 
 
 def test_an_empty_ring_reaches_back_to_its_list_and_no_further():
+    """[9.3 TestMarker]"""
     ring = Ring()
     ring.clear(10)
     assert ring.since(10) == ring.since(11) == []
@@ -142,6 +146,7 @@ def test_clearing_forgets_the_events_and_keeps_the_capacity():
 
 
 def test_the_bounds_are_those_of_kubernetes():
+    """[9.3 TestCapacityUpperBound]"""
     ring = Ring()
     assert (ring.capacity, ring.capacity_min, ring.capacity_max, ring.fresh_s) == (100, 100, 102_400, 75)
     assert (CAPACITY_MIN, CAPACITY_MAX, FRESH_S) == (100, 102_400, 75)
@@ -150,9 +155,18 @@ def test_the_bounds_are_those_of_kubernetes():
             Ring(capacity_min=bounds[0], capacity_max=bounds[1])
 
 
+@pytest.mark.parametrize(
+    ("fresh_s", "doublings"),
+    [(0, 0), (75, 0), (75.1, 1), (150, 1), (151, 2), (300, 2), (600, 3), (1_228_800, 14), (1e12, 14)],
+)
+def test_the_upper_bound_doubles_with_the_time_that_events_should_stay(fresh_s, doublings):
+    """[9.3 TestCapacityUpperBound] Up to what fits 32 bits."""
+    assert capacity_bound(fresh_s) == Ring(fresh_s=fresh_s).capacity_max == CAPACITY_MAX * 2**doublings < 2**31
+
+
 @pytest.mark.parametrize("first", range(1, 9))
 def test_it_doubles_where_it_is_full_and_its_oldest_event_is_fresh_wherever_that_lies(first):
-    """Source of the case: kubernetes watch_cache_test.go, TestDynamicCache."""
+    """[9.3 TestDynamicCache] Source of the case: kubernetes watch_cache_test.go, TestDynamicCache."""
     ring = filled(5 + first, capacity=5, capacity_max=5, now=0)  # turns the ring by `first` slots
     ring.capacity_max = 10
     before = revisions(ring)
@@ -182,6 +196,7 @@ def test_it_does_not_grow_before_it_is_full_nor_beyond_its_upper_bound():
 
 @pytest.mark.parametrize("turns", range(9))
 def test_it_halves_where_all_but_its_newest_quarter_is_stale_wherever_that_lies(turns):
+    """[9.3 TestDynamicCache]"""
     ring = filled(8, capacity=8)
     ring.capacity_min = 4
     for revision in range(9, 9 + turns):
@@ -225,7 +240,9 @@ def test_a_quiet_ring_is_not_touched_by_time():
 
 
 def test_growing_does_not_bring_back_the_revision_of_the_list():
-    """The ring began at a list at 10; revision 20 was dropped; room to spare must not make 15 watchable again.
+    """[9.3 TestCacheIncreaseDoesNotBreakWatch] Room to spare brings nothing back.
+
+    The ring began at a list at 10; revision 20 was dropped; room to spare must not make 15 watchable again.
 
     Source of the case: kubernetes watch_cache_test.go, TestCacheIncreaseDoesNotBreakWatch.
     """

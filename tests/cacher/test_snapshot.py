@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cacher._snapshot import Snapshot, underlying_event
+from cacher._snapshot import KEY_END, Snapshot, underlying_event, undone
 from watch import Event, EventType, Object
 
 ADDED, MODIFIED, DELETED = EventType.ADDED, EventType.MODIFIED, EventType.DELETED
@@ -33,6 +33,12 @@ def apply(snapshot: Snapshot, change: Event) -> Event | None:
         else:
             snapshot.put(event.object)
     return event
+
+
+def objects_at(snapshot: Snapshot, newer: list[Event], prefix: str = "") -> list[Object]:
+    """What was under `prefix` before the events `newer`."""
+    end = prefix + KEY_END
+    return snapshot.section(prefix, end, past=undone(newer, prefix, end)).objects
 
 
 KEYS = ["/p/a/1", "/p/a/2", "/p/aa/1", "/p/b/1", "/p/b/\U0001f600", "/q/1"]
@@ -67,7 +73,7 @@ def test_every_past_state_is_found_by_undoing_what_came_after_it(first, history)
             for past, held in states.items():
                 newer = [event for event in events if event.revision > past]
                 expected = [held[key] for key in sorted(held) if key.startswith(prefix)]
-                assert snapshot.objects_at(newer, prefix) == expected
+                assert objects_at(snapshot, newer, prefix) == expected
                 if past == revision:
                     assert snapshot.objects(prefix) == expected
         assert len(snapshot) == len(state)
@@ -77,7 +83,7 @@ def test_undoing_changes_nothing_of_the_present():
     snapshot = Snapshot()
     snapshot.replace([obj("a", 1), obj("b", 1)])
     newer = [event for event in (apply(snapshot, gone("a", 2)), apply(snapshot, put("c", 3))) if event]
-    assert [each.key for each in snapshot.objects_at(newer)] == ["a", "b"]
+    assert [each.key for each in objects_at(snapshot, newer)] == ["a", "b"]
     assert [each.key for each in snapshot.objects()] == ["b", "c"]
     snapshot._check()
 
@@ -125,4 +131,99 @@ def test_the_self_check_finds_a_key_out_of_place():
     snapshot.put(obj("a", 1))
     snapshot._objects["b"] = obj("a", 1)
     with pytest.raises(AssertionError, match="each key once"):
+        snapshot._check()
+
+
+# ---- sections: pages, steps, indexes ---------------------------------------------------------------------------------
+
+
+def on(node: str, key: str, revision: int) -> Object:
+    return Object(key, revision, f"{key}@{revision}".encode(), name=key, fields={"node": node} if node else {})
+
+
+def is_on(node: str):
+    return lambda each: each.field("node") == node
+
+
+NODE_CHANGES = st.lists(
+    st.tuples(st.sampled_from(KEYS), st.sampled_from(["n1", "n2", "", "gone"])), min_size=1, max_size=25
+)
+
+
+@pytest.mark.slow
+@settings(max_examples=150)
+@given(
+    history=NODE_CHANGES, back=st.integers(0, 10), prefix=st.sampled_from(PREFIXES), limit=st.integers(0, 3),
+    keys_max=st.integers(0, 3), wanted=st.sampled_from([None, "n1", ""]), by_index=st.booleans(),
+)  # fmt: skip
+def test_sections_add_up_to_what_there_was_by_whatever_index_and_in_whatever_steps(
+    history, back, prefix, limit, keys_max, wanted, by_index
+):
+    """[9.3 TestStoreListOrdered] [9.3 TestStoreListPrefix] [9.3 TestStoreIndexerSingleKey] Every page, and what follows it."""
+    snapshot = Snapshot(["node"])
+    events: list[Event] = []
+    states: list[dict[str, Object]] = [{}]
+    for revision, (key, node) in enumerate(history, start=1):
+        event = apply(
+            snapshot, gone(key, revision) if node == "gone" else Event(MODIFIED, on(node, key, revision), revision)
+        )
+        events += [event] if event is not None else []
+        state = dict(states[-1])
+        state.pop(key, None)
+        states.append(state if node == "gone" else state | {key: on(node, key, revision)})
+        snapshot._check()
+    past_revision = max(0, len(history) - back)
+    then = states[past_revision]
+    in_range = [then[key] for key in sorted(then) if key.startswith(prefix)]
+    expected = [each for each in in_range if wanted is None or is_on(wanted)(each)]
+    end = prefix + KEY_END
+    past = undone([event for event in events if event.revision > past_revision], prefix, end)
+    index = ("node", wanted) if by_index and wanted is not None else None
+    found: list[Object] = []
+    position, is_done = prefix, False
+    while not is_done:
+        section = snapshot.section(
+            position, end, matches=None if wanted is None else is_on(wanted), limit=limit, keys_max=keys_max,
+            past=past, index=index,
+        )  # fmt: skip
+        assert len(section.objects) <= (limit or len(expected))
+        assert section.position > position or not section.position
+        found += section.objects
+        position, is_done = section.position, not section.position
+        if position:
+            following = snapshot.count(position, end, past=past, index=index)
+            candidates = in_range if index is None else expected
+            assert following == len([each for each in candidates if each.key >= position])
+    assert found == expected
+
+
+def test_a_page_looks_at_no_more_than_it_needs():
+    snapshot = Snapshot(["node"])
+    snapshot.replace([on("n1" if turn % 10 == 0 else "n2", f"/p/{turn:03}", 1) for turn in range(100)])
+    page = snapshot.section("/p/", "/p0", limit=5)
+    assert ([each.key for each in page.objects], page.position) == ([f"/p/00{turn}" for turn in range(5)], "/p/004\0")
+    assert page.looked_at == 5
+    assert snapshot.section("/p/", "/p0", index=("node", "n1"), matches=is_on("n1")).looked_at == 10
+    assert snapshot.section("/p/", "/p0", index=("node", "n3"), matches=is_on("n3")).looked_at == 0
+    assert snapshot.section("/p/", "/p0", matches=is_on("n1"), keys_max=15).position == "/p/015"
+
+
+def test_an_object_moves_in_the_index_with_its_value():
+    """[9.3 TestStoreIndexerSingleKey]"""
+    snapshot = Snapshot(["node"])
+    for step, node in enumerate(("", "n1", "n1", "n2")):
+        snapshot.put(on(node, "/p/a", step))
+        snapshot._check()
+        for value in ("", "n1", "n2"):
+            assert snapshot.count("/p/", "/p0", index=("node", value)) == (value == node)
+    snapshot.remove("/p/a")
+    snapshot._check()
+    assert snapshot.count("/p/", "/p0", index=("node", "n2")) == 0
+
+
+def test_the_self_check_finds_an_index_that_was_forgotten():
+    snapshot = Snapshot(["node"])
+    snapshot.put(on("n1", "/p/a", 1))
+    snapshot._objects["/p/a"] = on("n2", "/p/a", 2)
+    with pytest.raises(AssertionError, match="by its own node"):
         snapshot._check()

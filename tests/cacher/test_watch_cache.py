@@ -8,6 +8,7 @@ import trio.testing
 
 from cacher import Ring, WatchCache
 from cacher import _watch_cache as module
+from cacher._watch_cache import Reading
 from reflector import Changes, Replacement
 from tests.cacher.upstream import PREFIX, pod, run, settle
 from watch import Event, EventType, Expired, Object, Selector, TooLargeResourceVersion
@@ -41,6 +42,7 @@ def apply(cache: WatchCache, *changes: Changes) -> list[Event]:
 
 
 def test_changes_become_events_that_know_what_was_there_before():
+    """[9.3 TestWatchCacheBasic]"""
     cache = listed(10, pod("a", 3))
     first, second, third = pod("b", 11), pod("a", 12), pod("b", 13)
     events = apply(cache, put(first), put(second), put(third), gone(14, "a"), gone(15, "never there"))
@@ -66,6 +68,7 @@ def test_a_revision_from_the_past_does_not_turn_the_cache_back():
 
 
 def test_a_replacement_starts_history_anew():
+    """[9.3 TestWatchCacheBasic]"""
     cache = listed(10, pod("a", 3))
     apply(cache, put(pod("b", 11)))
     cache.replace(Replacement((pod("c", 15),), 20, (pod("a", 3), pod("b", 11))))
@@ -90,6 +93,7 @@ def test_the_history_is_told_as_a_watcher_of_the_selector_is_to_see_it():
 
 
 def test_a_list_at_any_revision_in_the_history_shows_it_as_it_was():
+    """[9.3 TestWatchCacheStorageSnapshots]"""
     cache = listed(10, pod("a", 3), pod("z", 4, "other"))
     apply(cache, put(pod("b", 12)), gone(14, "a"), put(pod("b", 15)))
     shown = {revision: cache.objects(ALL, prefix=PREFIX, revision=revision) for revision in range(10, 16)}
@@ -124,6 +128,136 @@ def test_a_list_at_the_floor_of_the_ring_is_the_oldest_that_there_is():
     assert caught.value.oldest == 12
 
 
+# ---- a reading, in steps ---------------------------------------------------------------------------------------------
+
+
+def read(cache: WatchCache, selector: Selector = ALL, **options) -> Reading:
+    reading = Reading(cache, selector, prefix=PREFIX, **options)
+    while not reading.is_complete:
+        reading.step()
+    return reading
+
+
+def test_a_reading_shows_one_revision_whatever_happens_between_its_steps(monkeypatch):
+    monkeypatch.setattr(module, "STEP_KEYS_MAX", 2)
+    cache = listed(10, *(pod(name, 3) for name in "abdefg"))
+    reading = Reading(cache, ALL, prefix=PREFIX)
+    reading.step()
+    apply(cache, put(pod("a", 11)), put(pod("c", 12)), gone(13, "g"), put(pod("d", 14)), gone(15, "a"))
+    while not reading.is_complete:
+        reading.step()
+    assert [(each.name, each.revision) for each in reading.objects] == [(name, 3) for name in "abdefg"]
+    assert (reading.revision, reading.following) == (10, 0)
+
+
+def test_a_reading_that_the_history_overtakes_is_expired(monkeypatch):
+    monkeypatch.setattr(module, "STEP_KEYS_MAX", 2)
+    for overtake in (lambda cache: apply(cache, *(put(pod("z", at)) for at in range(11, 15))),
+                     lambda cache: cache.replace(Replacement((), 20, ()))):  # fmt: skip
+        cache = listed(10, *(pod(name, 3) for name in "abcd"), ring=Ring(capacity_min=2, capacity_max=2))
+        reading = Reading(cache, ALL, prefix=PREFIX)
+        reading.step()
+        overtake(cache)
+        with pytest.raises(Expired):
+            reading.step()
+
+
+@pytest.mark.parametrize("steps_of", [1, 2, 100])
+def test_a_page_is_full_wherever_its_objects_are_and_says_what_follows(monkeypatch, steps_of):
+    """[9.3 TestStoreListSingleKey] With and without a selector, now and then, in any steps."""
+    monkeypatch.setattr(module, "STEP_KEYS_MAX", steps_of)
+    cache = listed(10, *(pod(name, 3, app="web" if name in "bdf" else "db") for name in "abcdef"))
+    page = read(cache, limit=2)
+    assert ([each.name for each in page.objects], page.following) == (["a", "b"], 4)
+    web = Selector.of(labels="app=web")
+    page = read(cache, web, limit=2)
+    assert ([each.name for each in page.objects], page.following) == (["b", "d"], 2)
+    page = read(cache, web, limit=3)
+    assert ([each.name for each in page.objects], page.following) == (["b", "d", "f"], 0)
+    apply(cache, gone(11, "e"), gone(12, "f"), put(pod("aa", 13, app="web")))
+    page = read(cache, web, limit=2, start=PREFIX + "default/b\0", revision=10)
+    assert ([each.name for each in page.objects], page.following, page.revision) == (["d", "f"], 0, 10)
+    page = read(cache, limit=4, revision=10)
+    assert ([each.name for each in page.objects], page.following) == (["a", "b", "c", "d"], 2)
+    assert read(cache, start=PREFIX + "default/x").objects == []
+
+
+def test_what_was_there_at_each_revision_is_known_from_the_list_on():
+    """[9.3 TestStoreSnapshotter] [9.3 TestLatestSnapshotLocked] The newest state not above the revision, also where all was
+    deleted; nothing below the first list, and after a second one nothing below that."""
+    cache = listed(100, pod("a", 90))
+    apply(cache, put(pod("b", 200)), gone(300, "a"), gone(400, "b"))
+    cache.advance(500)
+    shown = {at: [each.name for each in read(cache, revision=at).objects] for at in (100, 199, 200, 299, 300, 400, 500)}
+    assert shown == {100: ["a"], 199: ["a"], 200: ["a", "b"], 299: ["a", "b"], 300: ["b"], 400: [], 500: []}
+    assert cache.oldest_exact == 100
+    with pytest.raises(Expired):
+        read(cache, revision=99)
+    cache.replace(Replacement((pod("c", 600),), 700, ()))
+    assert cache.oldest_exact == 700
+    assert [each.name for each in read(cache, revision=700).objects] == ["c"]
+    with pytest.raises(Expired):
+        read(cache, revision=699)
+
+
+def test_a_cache_that_was_found_wrong_shows_no_past():
+    """[9.3 TestMarkConsistent] It shows the present, and after it was found right what follows."""
+    cache = listed(10, pod("a", 3))
+    assert WatchCache(clock=lambda: 0.0).oldest_exact is None
+    apply(cache, put(pod("b", 11)))
+    cache.mark_consistent(False)
+    assert cache.oldest_exact is None
+    with pytest.raises(Expired):
+        read(cache, revision=10)
+    assert len(read(cache).objects) == len(read(cache, revision=11).objects) == 2
+    cache.replace(Replacement((pod("a", 3),), 12, ()))
+    assert cache.oldest_exact is None, "a list makes nothing right"
+    apply(cache, put(pod("b", 13)))
+    cache.mark_consistent(True)
+    apply(cache, put(pod("c", 14)))
+    assert cache.oldest_exact == 13
+    assert [each.name for each in read(cache, revision=13).objects] == ["a", "b"]
+    with pytest.raises(Expired):
+        read(cache, revision=12)
+
+
+# ---- v1.22 -----------------------------------------------------------------------------------------------------------
+
+
+def test_v1_22_counts_events_from_zero_after_a_replacement():
+    for is_v1_22, starts_at in ((True, 0), (False, 3)):
+        cache = WatchCache(clock=lambda: 0.0, is_v1_22=is_v1_22)
+        cache.replace(Replacement((), 10, ()))
+        apply(cache, *(put(pod("a", at)) for at in (11, 12, 13)))
+        cache.replace(Replacement((), 20, ()))
+        cache._check()
+        assert cache.ring._start == cache.ring._end == starts_at
+        apply(cache, put(pod("a", 21)))
+        assert [event.revision for event in cache.history(ALL, 20)] == [21]
+
+
+def test_v1_22_wakes_nobody_for_progress_and_everybody_for_an_event():
+    async def main() -> None:
+        cache = WatchCache(is_v1_22=True)
+        cache.replace(Replacement((), 10, ()))
+        async with trio.open_nursery() as nursery:
+            for revision in (11, 12):
+                nursery.start_soon(cache.wait_until_fresh, revision)
+            await settle()
+            cache.progress(12)
+            await trio.sleep(1)
+            assert cache.is_awaited
+            cache.apply(put(pod("a", 13)))
+            await settle()
+            assert not cache.is_awaited
+            nursery.start_soon(cache.wait_until_fresh, 14)
+            await settle()
+            cache.progress(14)
+        assert trio.current_time() == 4, "when its time was up it found what had come meanwhile"
+
+    run(main)
+
+
 # ---- waiting ---------------------------------------------------------------------------------------------------------
 
 
@@ -140,6 +274,8 @@ def test_what_is_here_is_not_waited_for_and_is_still_a_checkpoint():
 
 @pytest.mark.parametrize("way", ["change", "bookmark", "replacement"])
 def test_a_reader_waits_until_its_revision_is_in_whichever_way_it_comes(way):
+    """[9.3 TestWaitUntilFreshAndGetList]"""
+
     async def main() -> None:
         cache = listed(10)
         async with trio.open_nursery() as nursery:
@@ -162,6 +298,8 @@ def test_a_reader_waits_until_its_revision_is_in_whichever_way_it_comes(way):
 
 
 def test_a_reader_waits_three_seconds_and_is_told_how_far_the_cache_is():
+    """[9.3 TestWaitUntilFreshAndListTimeout]"""
+
     async def main() -> None:
         cache = listed(10)
         with pytest.raises(TooLargeResourceVersion) as caught:

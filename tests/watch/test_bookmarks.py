@@ -13,7 +13,10 @@ from watch._bookmarks import BOOKMARK_PERIOD_S, DEADLINE_MARGIN_S, TICK_S, bookm
 
 
 def test_watches_with_deadlines_get_their_bookmark_two_seconds_before_and_no_other():
-    """Goal: the example of Kubernetes' own test: deadlines at 10, 20 and 20 s, asked at 0, 10, 10 and 22 s."""
+    """[9.3 TestTimeBucketWatchersBasic] Goal: the example of Kubernetes' own test.
+
+    Deadlines at 10, 20 and 20 s, asked at 0, 10, 10 and 22 s.
+    """
     schedule: BookmarkSchedule[str] = BookmarkSchedule()
     for item, deadline in (("a", 10.0), ("b", 20.0), ("c", 20.0)):
         assert schedule.add(item, 0.0, deadline)
@@ -57,6 +60,7 @@ def test_a_turn_taken_early_in_its_second_is_not_taken_again():
 
 
 def test_a_watch_that_waits_for_its_first_bookmark_is_due_at_every_tick_until_it_is_added_again():
+    """[9.3 TestBookmarkAfterResourceVersionWatchers]"""
     schedule: BookmarkSchedule[str] = BookmarkSchedule()
     schedule.add("later", 0.0, None)
     schedule.add("waiting", 0.0, None, immediate=True)

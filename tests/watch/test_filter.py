@@ -34,6 +34,7 @@ def deleted(*, was: bool) -> Event:
 
 
 def test_the_table_is_whole():
+    """[9.3 TestCacheWatcherHandlesFiltering]"""
     assert transition(False, False) is None
     assert transition(False, True) is ADDED
     assert transition(True, True) is MODIFIED
@@ -65,6 +66,7 @@ def test_an_update_into_the_selector_is_added_without_a_previous_version():
 
 
 def test_an_update_out_of_the_selector_is_deleted_with_the_last_matching_version_at_the_new_revision():
+    """[9.3 TestCacheWatcherHandlesFiltering]"""
     event = updated(was=True, now=False)
     delivered = filter_event(matches, event)
     assert delivered is not None

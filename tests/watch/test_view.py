@@ -162,6 +162,8 @@ def test_a_single_reader_leaves_only_a_bounded_part_of_what_it_took():
 
 @pytest.mark.parametrize("way", ["close", "sink"])
 def test_what_only_one_reader_had_not_taken_goes_with_it(way):
+    """[9.3 TestCacheWatcherCleanupNotBlockedByResult]"""
+
     async def main() -> None:
         cache = Cache()
         lags, waits = cache.watch(), cache.watch()
@@ -184,6 +186,7 @@ def test_what_only_one_reader_had_not_taken_goes_with_it(way):
 
 
 def test_one_reader_that_lags_does_not_make_the_others_expire():
+    """[9.3 TestDispatchEventWillNotBeBlockedByTimedOutWatcher]"""
     cache = Cache(capacity=3)
     lags, reads = cache.watch(), cache.watch()
     for _ in range(20):
@@ -208,6 +211,7 @@ def test_a_quiet_watch_is_never_expired_by_the_events_of_others():
 
 
 def test_a_view_lives_as_long_as_its_last_watch():
+    """[9.3 TestForgetWatcher]"""
     cache = Cache()
     first, second = cache.watch(APP_A), cache.watch(APP_A)
     view = view_of(cache)

@@ -84,6 +84,8 @@ def test_every_event_of_a_batch_that_is_given_out_one_by_one_is_a_checkpoint():
 
 
 def test_closing_is_a_checkpoint_and_closes_also_where_it_is_cancelled():
+    """[9.3 TestCacheWatcherStoppedOnDestroy]"""
+
     async def main() -> None:
         watch = Cache().watch()
         with trio.testing.assert_checkpoints():
@@ -206,6 +208,8 @@ def test_a_receive_that_is_cancelled_in_its_checkpoint_after_it_took_an_event_st
 
 @BOTH
 def test_closing_a_watch_wakes_who_waits_for_it_and_refuses_who_comes_after(read):
+    """[9.3 TestCacheWatcherStoppedInAnotherGoroutine]"""
+
     async def main() -> None:
         cache = Cache()
         watch = cache.watch()
@@ -299,6 +303,8 @@ def test_a_watch_is_iterated_until_its_cache_ends_it_and_closed_by_its_context()
 
 @BOTH
 def test_what_was_published_before_the_end_comes_before_the_end(read):
+    """[9.3 TestCacheWatcherDraining]"""
+
     async def main() -> None:
         cache = Cache()
         watch = cache.watch()
@@ -366,6 +372,8 @@ def test_receive_and_receive_batch_may_be_mixed():
 
 
 def test_watches_of_one_selector_share_their_batches_and_their_wake():
+    """[9.3 TestCachingObjects]"""
+
     async def main() -> None:
         cache = Cache()
         got: list[object] = []

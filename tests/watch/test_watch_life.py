@@ -113,6 +113,8 @@ def test_a_watch_from_the_future_does_not_expire_for_what_it_did_not_want():
 
 @BOTH
 def test_a_watch_expires_at_its_next_receive_once_the_ring_dropped_an_event_it_had_not_taken(read):
+    """[9.3 TestCacheIntervalInvalidationStopsWatch]"""
+
     async def main() -> None:
         cache = Cache(capacity=3)
         watch = cache.watch()
@@ -162,6 +164,7 @@ def test_what_was_taken_as_a_batch_is_given_out_one_by_one_though_the_ring_moves
 
 
 def test_an_initial_state_never_expires_and_a_history_does():
+    """[9.3 TestCacheIntervalNextFromWatchCache]"""
     cache = Cache(capacity=3)
     cache.publish("a", app="a")
     state, history = cache.world.state(IS_APP_A), tuple(cache.world.told(IS_APP_A, after=10))
@@ -176,6 +179,7 @@ def test_an_initial_state_never_expires_and_a_history_does():
 
 
 def test_what_was_published_before_the_end_outlives_the_ring():
+    """[9.3 TestCacheWatcherDraining]"""
     cache = Cache(capacity=2)
     cache.publish("a")
     watch = cache.router.watch(ALL, after=10, history=tuple(cache.world.told(everything, after=10)))
@@ -272,6 +276,7 @@ def test_the_end_comes_instead_of_a_bookmark_that_is_due():
 
 
 def test_a_deletion_carries_the_last_version_at_the_revision_of_the_deletion():
+    """[9.3 TestCachingDeleteEvents]"""
     cache = Cache()
     watch = cache.watch(APP_A)
     cache.publish("x", app="a")

@@ -1,15 +1,19 @@
-"""etcd: its words, a small protocol that a remote and an embedded one share, and the embedded one.
+"""etcd: its words, a small protocol that a remote and an embedded one share, the embedded one; Storage.Interface on top.
 
 words        KeyValue, EtcdEvent, the requests, the results, the errors; prefix_end
 protocol     Etcd, EtcdWatch
 embedded     open_embedded_etcd → EmbeddedEtcd, from a Snapshot or empty
 on top       EtcdListerWatcher: a prefix as a ListerWatcher
+             EtcdStorage: Storage.Interface; LeaseManager and Compactor, which storages of one etcd share
 """
 
+from ._compactor import COMPACT_REV_KEY as COMPACT_REV_KEY
+from ._compactor import Compactor as Compactor
 from ._embedded import EmbeddedEtcd as EmbeddedEtcd
 from ._embedded import EtcdStatistics as EtcdStatistics
 from ._embedded import open_embedded_etcd as open_embedded_etcd
 from ._embedded_watch import EmbeddedWatch as EmbeddedWatch
+from ._lease_manager import LeaseManager as LeaseManager
 from ._lister_watcher import EtcdListerWatcher as EtcdListerWatcher
 from ._mvcc import Snapshot as Snapshot
 from ._protocol import CompactedError as CompactedError
@@ -38,3 +42,5 @@ from ._protocol import WatchFilter as WatchFilter
 from ._protocol import WatchResponse as WatchResponse
 from ._protocol import WriteResult as WriteResult
 from ._protocol import prefix_end as prefix_end
+from ._storage import EtcdStorage as EtcdStorage
+from ._storage_watch import EtcdEventStream as EtcdEventStream

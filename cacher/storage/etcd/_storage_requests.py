@@ -1,0 +1,84 @@
+"""Requests: what a storage asks of etcd, each counted and timed under the operation that it serves, and how it decodes.
+
+Source: kubernetes/apiserver pkg/storage/etcd3/metrics/metrics.go (RecordEtcdRequest).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from watch import Object, ObjectDecodeError
+
+from .._codec import Codec
+from .._errors import InternalError
+from .._keys import go_quoted
+from .._metrics import EtcdMetrics
+from ._protocol import Compare, Etcd, Operation, Range, RangeResult, TxnResult
+
+
+class Requests:
+    """Calls `etcd` on behalf of one storage. `clock` gives seconds."""
+
+    def __init__(self, etcd: Etcd, codec: Codec, metrics: EtcdMetrics, clock: Callable[[], float]) -> None:
+        self.etcd = etcd
+        self.codec = codec
+        self.metrics = metrics
+        self._clock = clock
+
+    async def range(
+        self,
+        operation: str,
+        key: str | bytes,
+        range_end: bytes | None = None,
+        *,
+        revision: int = 0,
+        limit: int = 0,
+        count_only: bool = False,
+    ) -> RangeResult:
+        """See Etcd.range. `operation`: "get" or "list"."""
+        began_at, failed = self._clock(), True
+        try:
+            result = await self.etcd.range(key, range_end, revision=revision, limit=limit, count_only=count_only)
+            failed = False
+        finally:
+            self.metrics.request(operation, self._clock() - began_at, failed=failed)
+        return result
+
+    async def swap(self, operation: str, compare: Compare, change: Operation, *, read: bool = True) -> TxnResult:
+        """`change` if `compare` holds; else, with `read`, what is under its key. `operation`: "create", "update", "delete"."""
+        failure: Sequence[Operation] = [Range(compare.key)] if read else []
+        began_at, failed = self._clock(), True
+        try:
+            result = await self.etcd.txn([compare], [change], failure)
+            failed = False
+        finally:
+            self.metrics.request(operation, self._clock() - began_at, failed=failed)
+        return result
+
+    def decode(self, key: str, raw: bytes, revision: int) -> Object:
+        """What is stored under the full `key`.
+
+        Raises:
+            watch.ObjectDecodeError: it is no object.
+        """
+        try:
+            return self.codec.decode(key, raw, revision)
+        except ObjectDecodeError:
+            self.metrics.decode_errors.value += 1
+            raise
+
+    def read(self, key: str, raw: bytes, revision: int) -> Object:
+        """What is stored under the full `key`.
+
+        Raises:
+            InternalError: it is no object.
+        """
+        try:
+            return self.decode(key, raw, revision)
+        except ObjectDecodeError as error:
+            raise InternalError(unreadable(error)) from error
+
+
+def unreadable(error: ObjectDecodeError) -> str:
+    """What Kubernetes says of a value that it cannot read."""
+    return f"unable to transform key {go_quoted(error.key)}: {error.problem}"

@@ -1,0 +1,111 @@
+"""Pending, ready, stopped: who waits, who is refused, and for how long."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+import trio.testing
+
+from cacher._readiness import Readiness, retry_after_s
+from tests.cacher.layers import run, settle
+from watch import NotReady
+
+
+@pytest.mark.parametrize(
+    ("downtime_s", "seconds"),
+    [
+        (0, 1), (1, 1), (3, 1), (5, 1), (7, 1), (10, 1), (14, 2), (20, 3), (30, 6), (40, 11), (56, 28), (57, 30),
+        (540, 30), (1e9, 30), (-5, 1),
+    ],
+)  # fmt: skip
+def test_the_longer_it_lasts_the_longer_a_client_is_to_stay_away(downtime_s, seconds):
+    """[9.3 TestCalculateRetryAfterForUnreadyCache] int(e^(0.06 × downtime)), 1 to 30."""
+    assert retry_after_s(downtime_s) == seconds
+
+
+def test_it_is_pending_then_ready_then_pending_and_each_readiness_is_a_generation():
+    """[9.3 Test_newReady] The states in order."""
+    readiness = Readiness(lambda: 0.0)
+    assert (readiness.is_ready, readiness.generation) == (False, 0)
+    readiness.set_ready()
+    assert (readiness.is_ready, readiness.check()) == (True, 1)
+    readiness.set_ready()
+    assert readiness.check() == 2, "a second list is another state, though it was ready all along"
+    readiness.set_pending("the watch was lost")
+    with pytest.raises(NotReady, match="the watch was lost"):
+        readiness.check()
+    readiness.set_ready()
+    assert readiness.check() == 3
+
+
+def test_what_was_stopped_stays_so():
+    """[9.3 Test_newReadyStop] Neither ready nor pending can follow."""
+    readiness = Readiness(lambda: 0.0)
+    readiness.set_ready()
+    readiness.stop()
+    readiness.stop()
+    readiness.set_ready()
+    assert not readiness.is_ready
+    with pytest.raises(NotReady) as caught:
+        readiness.check()
+    assert caught.value.message == "apiserver cacher is stopped"
+
+
+def test_who_waits_goes_on_when_it_is_ready_and_can_give_up_before():
+    """[9.3 Test_newReadyWait] Waiting ends by readiness, by cancellation and by the stop."""
+
+    async def main() -> None:
+        readiness = Readiness()
+        with trio.move_on_after(5) as gave_up:
+            await readiness.wait()
+        assert gave_up.cancelled_caught
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(readiness.wait)
+            await settle()
+            readiness.set_ready()
+            readiness.set_pending("lost before they ran")
+            await settle()
+            assert len(nursery.child_tasks) == 3, "they wait for the next one"
+            readiness.set_ready()
+        with trio.testing.assert_checkpoints():
+            await readiness.wait()
+        assert trio.current_time() == 5
+
+    run(main)
+
+
+def test_who_waits_is_told_when_it_is_stopped():
+    """[9.3 Test_newReadyStopWaiting] The error says so."""
+
+    async def main() -> None:
+        readiness = Readiness()
+
+        async def waits() -> None:
+            with pytest.raises(NotReady, match="stopped"):
+                await readiness.wait()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(waits)
+            await settle()
+            readiness.stop()
+        await waits()
+
+    run(main)
+
+
+def test_downtime_counts_from_the_loss_and_not_from_a_later_reason():
+    """[9.3 TestReadyError] The newest reason is told, and the time since it was last ready decides the patience asked for."""
+    now = 100.0
+    readiness = Readiness(lambda: now)
+    assert readiness.error().retry_after_s == 1, "nobody has begun"
+    readiness.begin()
+    now += 20
+    assert readiness.error().retry_after_s == 3
+    readiness.set_ready()
+    now += 1000
+    readiness.set_pending("the watch expired")
+    now += 30
+    readiness.set_pending("the list failed")
+    error = readiness.error()
+    assert (error.retry_after_s, error.message) == (6, "storage is (re)initializing: the list failed")
