@@ -29,6 +29,7 @@ from watch import (
 )
 
 from ._cacher import Cacher
+from ._consistency import PERIOD_S, ConsistencyChecker
 from ._delegation import (
     CacheView,
     Unready,
@@ -68,6 +69,7 @@ from .storage import (
     prepare_root,
 )
 from .storage._metrics import CacheMetrics
+from .storage._nursery import open_service_nursery
 
 NO_PROGRESS = (
     "a watch stream was requested by the client but the required storage feature RequestWatchProgress is disabled"
@@ -87,6 +89,8 @@ class CacherStorage:
             exact ones of revisions to come, are the store's.
         snapshots: whether past revisions are shown from the cache's history.
         lister_watcher: what the cache is filled from; `underlying` by default.
+        consistency_period_s: seconds, up to half as many again, between two comparisons of the cache with `underlying`; 0:
+            none. While the last one found a difference, past revisions are the store's.
     """
 
     def __init__(
@@ -102,6 +106,7 @@ class CacherStorage:
         snapshots: bool = True,
         metrics: CacheMetrics | None = None,
         lister_watcher: ListerWatcher | None = None,
+        consistency_period_s: float = PERIOD_S,
     ) -> None:
         self.semantics = semantics
         self.supports_progress = supports_progress
@@ -121,10 +126,23 @@ class CacherStorage:
             request_progress=underlying.request_watch_progress if supports_progress else _nobody_to_ask,
         )
         """The cache itself."""
+        self.consistency = ConsistencyChecker(
+            self,
+            underlying,
+            mark=self,
+            random=Random(random.getrandbits(64)),
+            metrics=metrics,
+            period_s=consistency_period_s,
+        )
+        """Compares the cache with the storage below while `run` runs."""
+        self._is_checked = consistency_period_s > 0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Keep the cache fresh until cancelled. Started once the first list is in. Once only."""
-        await self.cacher.run(task_status=task_status)
+        """Keep the cache fresh, and check it, until cancelled. Started once the first list is in. Once only."""
+        async with open_service_nursery() as nursery:
+            if self._is_checked:
+                nursery.start_soon(self.consistency.run)
+            await self.cacher.run(task_status=task_status)
 
     @property
     def resource_prefix(self) -> str:
