@@ -29,7 +29,7 @@ from watch import (
 )
 
 from ._cacher import Cacher
-from ._consistency import PERIOD_S, ConsistencyChecker
+from ._consistency import ConsistencyChecker
 from ._delegation import (
     CacheView,
     Unready,
@@ -89,8 +89,8 @@ class CacherStorage:
             exact ones of revisions to come, are the store's.
         snapshots: whether past revisions are shown from the cache's history.
         lister_watcher: what the cache is filled from; `underlying` by default.
-        consistency_period_s: seconds, up to half as many again, between two comparisons of the cache with `underlying`; 0:
-            none. While the last one found a difference, past revisions are the store's.
+        consistency_period_s: seconds, up to half as many again, between two comparisons of the cache with `underlying`
+            (Kubernetes: 300); 0: none. While the last one found a difference, past revisions are the store's.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class CacherStorage:
         snapshots: bool = True,
         metrics: CacheMetrics | None = None,
         lister_watcher: ListerWatcher | None = None,
-        consistency_period_s: float = PERIOD_S,
+        consistency_period_s: float = 0,
     ) -> None:
         self.semantics = semantics
         self.supports_progress = supports_progress
@@ -126,21 +126,18 @@ class CacherStorage:
             request_progress=underlying.request_watch_progress if supports_progress else _nobody_to_ask,
         )
         """The cache itself."""
-        self.consistency = ConsistencyChecker(
-            self,
-            underlying,
-            mark=self,
-            random=Random(random.getrandbits(64)),
-            metrics=metrics,
-            period_s=consistency_period_s,
-        )
-        """Compares the cache with the storage below while `run` runs."""
-        self._is_checked = consistency_period_s > 0
+        self.consistency: ConsistencyChecker | None = None
+        """Compares the cache with the storage below while `run` runs; None where it was not asked for."""
+        if consistency_period_s:
+            chance = Random(random.getrandbits(64))
+            self.consistency = ConsistencyChecker(
+                self, underlying, mark=self, random=chance, metrics=metrics, period_s=consistency_period_s
+            )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep the cache fresh, and check it, until cancelled. Started once the first list is in. Once only."""
         async with open_service_nursery() as nursery:
-            if self._is_checked:
+            if self.consistency is not None:
                 nursery.start_soon(self.consistency.run)
             await self.cacher.run(task_status=task_status)
 
