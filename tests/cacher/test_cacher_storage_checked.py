@@ -1,4 +1,4 @@
-"""Where it is asked to, a running CacherStorage compares itself with the store below, and stops showing the past where they differ."""
+"""Where it is asked to, a running CacherStorage compares itself with its store, and hides the past where they differ."""
 
 from __future__ import annotations
 
