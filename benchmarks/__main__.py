@@ -15,6 +15,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from ._path import OBJECT_BYTES, Case, Measured, cases, measure
+from ._storage import PEER, Row, Sized, measure_lists, peer, sizes
 
 PIPED_WIDTH = 130
 """Columns where nobody's terminal says how many there are: every row of the table in one line."""
@@ -24,20 +25,29 @@ def main() -> None:
     """Run every case several times, interleaved, and print medians with their spread."""
     options = _options()
     rows = [case for case in cases(quick=options.quick) if options.only in case.name]
+    lists = [sized for sized in sizes(quick=options.quick) if options.only in sized.name]
     results: dict[Case, list[Measured]] = {case: [] for case in rows}
+    listed: dict[Sized, list[list[Row]]] = {sized: [] for sized in lists}
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPED_WIDTH)
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("measuring", total=len(rows) * options.runs)
+        task = progress.add_task("measuring", total=(len(rows) + len(lists)) * options.runs)
         for run in range(options.runs):  # interleaved, so that a noisy minute does not fall on one row
             for case in rows:
                 progress.update(task, description=case.name)
                 results[case].append(measure(case, seed=run))
                 progress.advance(task)
-    console.print(_table(results, options.runs))
+            for sized in lists:
+                progress.update(task, description=sized.name)
+                listed[sized].append(measure_lists(sized, seed=run))
+                progress.advance(task)
+    if rows:
+        console.print(_table(results, options.runs))
+    for sized, runs in listed.items():
+        console.print(_list_table(sized, runs))
     if options.json:
-        Path(options.json).write_text(json.dumps(_document(results), indent=1) + "\n")
+        Path(options.json).write_text(json.dumps(_document(results, listed), indent=1) + "\n")
 
 
 def _options() -> argparse.Namespace:
@@ -67,6 +77,42 @@ def _table(results: dict[Case, list[Measured]], runs: int) -> Table:
     return table
 
 
+def _list_table(sized: Sized, runs: list[list[Row]]) -> Table:
+    table = Table(
+        title=f"CacherStorage, {sized.name} of {OBJECT_BYTES} bytes, median of {len(runs)} (least–most)",
+        caption=f"{_machine()}\nbeside: {PEER}",
+    )
+    for heading in ("row", "here", "peer", "times as good"):
+        table.add_column(heading, justify="left" if heading == "row" else "right")
+    for name in [row.name for row in runs[0]]:
+        values = [row.value for run in runs for row in run if row.name == name]
+        show = _bytes if name.startswith("memory") else _duration
+        here, theirs = statistics.median(values), peer(name, sized.objects)
+        spread = f"{show(here)} ({show(min(values))}–{show(max(values))})"
+        if theirs is None:
+            table.add_row(name, spread, "–", "–")
+        else:
+            median, best = theirs
+            shown = show(median) if best is None else f"{show(median)} ({show(best)})"
+            ratios = f"{median / here:.1f}" if best is None else f"{median / here:.1f} ({best / here:.1f})"
+            table.add_row(name, spread, shown, ratios)
+    return table
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds * 1e6:.3g} µs"
+        if seconds < 1e-3
+        else f"{seconds * 1e3:.3g} ms"
+        if seconds < 1
+        else f"{seconds:.3g} s"
+    )
+
+
+def _bytes(value: float) -> str:
+    return f"{value:,.0f} B"
+
+
 def _spread(values: list[float]) -> str:
     return f"{statistics.median(values):,.0f} ({min(values):,.0f}–{max(values):,.0f})"
 
@@ -75,7 +121,7 @@ def _machine() -> str:
     return f"Python {platform.python_version()}, trio {trio.__version__}, {os.cpu_count()} cores, {platform.machine()}"
 
 
-def _document(results: dict[Case, list[Measured]]) -> dict[str, object]:
+def _document(results: dict[Case, list[Measured]], listed: dict[Sized, list[list[Row]]]) -> dict[str, object]:
     return {
         "machine": _machine(),
         "object_bytes": OBJECT_BYTES,
@@ -89,6 +135,10 @@ def _document(results: dict[Case, list[Measured]]) -> dict[str, object]:
                 "deliveries_per_s": [one.deliveries_per_s for one in measured],
             }
             for case, measured in results.items()
+        ],
+        "lists": [
+            {"objects": sized.objects, "runs": [{row.name: row.value for row in run} for run in runs]}
+            for sized, runs in listed.items()
         ],
     }
 
