@@ -42,7 +42,7 @@ def test_what_was_not_asked_for_is_not_compared(run_trio):
     async def main() -> None:
         async with open_embedded_etcd(random=Random(1)) as etcd, trio.open_nursery() as nursery:
             store = EtcdStorage(etcd, codec=Codec(), random=Random(2))
-            cached = CacherStorage(store, random=Random(3))
+            cached = CacherStorage(store, random=Random(3), consistency_period_s=0)
             await nursery.start(cached.run)
             await trio.sleep(HOUR_S)
             assert cached.consistency is None
