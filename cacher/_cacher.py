@@ -19,7 +19,7 @@ from random import Random
 import msgspec
 import trio
 
-from reflector import Changes, ListerWatcher, Reflector, Replacement
+from reflector import BackoffPolicy, Changes, ListerWatcher, Reflector, Replacement
 from watch import (
     Batch,
     BookmarkSchedule,
@@ -40,6 +40,9 @@ from .storage import Semantics, StatusError, StorageError
 
 LIST_PAGE_SIZE = 10_000
 """Objects a page when the cache fills itself. Source: cacher.go, storageWatchListPageSize."""
+RELIST_PAUSE = BackoffPolicy(first_s=1, factor=1, cap_s=1, jitter=0, reset_after_s=1)
+"""A second before each list after the first, however often it failed: the cache is not ready meanwhile, and has the store
+to itself. Source: cacher.go, wait.Until around startCaching."""
 PROGRESS_PERIOD_S = 0.1
 """How often upstream is asked how far it is while a reader waits. Source: lister_watcher's progressRequestPeriod."""
 
@@ -118,6 +121,7 @@ class Cacher:
             random=random,
             page_size=LIST_PAGE_SIZE,
             first_list="",
+            pause=RELIST_PAUSE,
             name=prefix,
             on_interrupted=self._interrupted,
         )

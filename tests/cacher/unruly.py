@@ -39,7 +39,7 @@ from watch import Batch, Event, EventType, Expired, NotReady, Object, TooLargeRe
 Result = TypeVar("Result")
 
 RETRIES_S = 150.0
-"""How long a client retries before it takes "not ready" for an answer: some of a reflector's longest backoffs, 30 s each."""
+"""How long a client retries before it takes "not ready" for an answer: some of the longest waits it is told, 30 s each."""
 
 
 class Troubles(msgspec.Struct):
