@@ -91,7 +91,8 @@ class Cacher:
         prefix: the storage keys' common start, ending in "/".
         random: draws the jitter of backoff and bookmarks.
         ring: the history; a Ring with Kubernetes' bounds by default.
-        semantics: V1_22: progress upstream wakes no reader, and no bookmark is given before the first event or progress.
+        semantics: V1_22: progress upstream wakes no reader, and no bookmark is given before the first event or progress, nor
+            later to who was due before it.
         indexed: fields by whose value lists find objects.
         request_progress: asks upstream how far it is; `lister_watcher.request_progress` by default.
     """
@@ -330,13 +331,14 @@ class Cacher:
     async def _give_bookmarks(self) -> None:
         while True:
             await trio.sleep(bookmark_tick_delay_s(self._random.random()))
-            if self._semantics is Semantics.V1_22 and not self._has_processed:
-                continue
             due = self._bookmarks.pop_due(trio.current_time())
+            # Before anything came, v1.22 has nothing to say, and who was due then is not asked again.
+            is_mute = self._semantics is Semantics.V1_22 and not self._has_processed
             for watch in due:
-                if watch.is_ended:
+                if is_mute or watch.is_ended:
                     self._bookmarks.remove(watch)
-            self.router.offer_bookmarks(due)
+            if not is_mute:
+                self.router.offer_bookmarks(due)
 
     async def _ask_while_awaited(self) -> None:
         while True:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 import pytest
 
-from cacher.storage import conformance
+from cacher.storage import Semantics, conformance
 from tests import source
 
 ROWS = "tests/conformance_rows.toml"
@@ -76,7 +76,7 @@ def read_rows() -> tuple[dict[str, str], list[Row]]:
 def case_tests() -> Iterator[Ours]:
     """The cases of the contract, each with the tests that run it."""
     for case in conformance.CASES:
-        node_ids = tuple(f"{test}[{case.name}]" for test in RUN_BY[case.on])
+        node_ids = tuple(f"{test}[{case.name}-{each.value}]" for test in RUN_BY[case.on] for each in Semantics)
         tags = tuple((row.partition(" ")[0], row.partition(" ")[2]) for row in case.rows)
         yield Ours(case.name, node_ids, tags, ", ".join(SHORT[test] for test in RUN_BY[case.on]))
 
@@ -127,7 +127,7 @@ def render(titles: Mapping[str, str], rows: list[Row], tests: list[Ours], outcom
         "test fails where it is out of date, or where a row has neither a test nor a reason.",
         "",
         "*store* is EtcdStorage, *cache* CacherStorage over it, *unruly cache* the same slowed, restarted and started over at",
-        "random points. Their cases are public: `from cacher.storage import conformance`.",
+        "random points. Their cases are public: `from cacher.storage import Semantics, conformance`.",
         "",
         f"{len(rows)} rows: {len(held)} held by {len(tests)} tests, {len(told)} do not apply, "
         f"{len(rows) - len(held) - len(told)} are missing.",
