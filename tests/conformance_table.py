@@ -127,7 +127,7 @@ def render(titles: Mapping[str, str], rows: list[Row], tests: list[Ours], outcom
         "test fails where it is out of date, or where a row has neither a test nor a reason.",
         "",
         "*store* is EtcdStorage, *cache* CacherStorage over it, *unruly cache* the same slowed, restarted and started over at",
-        "random points. Their cases are public: `from cacher.storage import Semantics, conformance`.",
+        "random points. Their cases are public: `from cacher.storage import conformance`.",
         "",
         f"{len(rows)} rows: {len(held)} held by {len(tests)} tests, {len(told)} do not apply, "
         f"{len(rows) - len(held) - len(told)} are missing.",
