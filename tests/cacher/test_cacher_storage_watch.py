@@ -333,6 +333,33 @@ def test_the_end_of_the_initial_events_comes_at_once_but_at_a_tick_in_v1_22(hold
     run(lambda: main(V1_22))
 
 
+@pytest.mark.parametrize("lost_s", [1.0, 4.5])
+@pytest.mark.parametrize("initial", [True, False])
+def test_a_watch_whose_cache_began_anew_while_it_was_being_opened_ends_at_once_and_without_a_word(initial, lost_s):
+    """[9.3 TestCacherDontMissEventsOnReinitialization] It was promised the state or the history of another generation.
+
+    The store takes 5 s to say its revision; meanwhile the cache starts over, which takes a second, or has just lost its state.
+    """
+
+    async def main() -> None:
+        async with layers("a/one") as all_:
+            all_.below.revision_s = 5.0
+            options = ListOptions(send_initial_events=initial, allow_bookmarks=True)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(later, lost_s, lambda: all_.below.break_watch(Expired(1, 2)))
+                async with all_.storage.watch(ALL_PODS, options) as stream:
+                    assert trio.current_time() == 5.0
+                    cacher = all_.storage.cacher
+                    assert (cacher.is_ready, cacher.readiness.generation) == (
+                        (True, 2) if lost_s == 1.0 else (False, 1)
+                    )
+                    found, error = await until_error(stream)
+                    assert (found, type(error)) == ([], trio.EndOfChannel)
+            assert all_.storage.cacher.router.watches() == 0
+
+    run(main)
+
+
 # ---- bookmarks -------------------------------------------------------------------------------------------------------
 
 
