@@ -19,7 +19,7 @@ from random import Random
 import msgspec
 import trio
 
-from reflector import Changes, ListerWatcher, Reflector, Replacement
+from reflector import BackoffPolicy, Changes, ListerWatcher, Reflector, Replacement
 from watch import (
     Batch,
     BookmarkSchedule,
@@ -40,6 +40,9 @@ from .storage import Semantics, StatusError, StorageError
 
 LIST_PAGE_SIZE = 10_000
 """Objects a page when the cache fills itself. Source: cacher.go, storageWatchListPageSize."""
+RELIST_PAUSE = BackoffPolicy(first_s=1, factor=1, cap_s=1, jitter=0, reset_after_s=1)
+"""A second before each list after the first, however often it failed: the cache is not ready meanwhile, and has the store
+to itself. Source: cacher.go, wait.Until around startCaching."""
 PROGRESS_PERIOD_S = 0.1
 """How often upstream is asked how far it is while a reader waits. Source: lister_watcher's progressRequestPeriod."""
 
@@ -90,7 +93,8 @@ class Cacher:
         prefix: the storage keys' common start, ending in "/".
         random: draws the jitter of backoff and bookmarks.
         ring: the history; a Ring with Kubernetes' bounds by default.
-        semantics: V1_22: progress upstream wakes no reader, and no bookmark is given before the first event or progress.
+        semantics: V1_22: progress upstream wakes no reader, and no bookmark is given before the first event or progress, nor
+            later to who was due before it.
         indexed: fields by whose value lists find objects.
         asks_progress: whether upstream's word on how far it is can be trusted, so that it is asked while somebody waits.
     """
@@ -120,6 +124,7 @@ class Cacher:
             random=random,
             page_size=LIST_PAGE_SIZE,
             first_list="",
+            pause=RELIST_PAUSE,
             name=prefix,
             on_interrupted=self._interrupted,
         )
@@ -330,13 +335,14 @@ class Cacher:
     async def _give_bookmarks(self) -> None:
         while True:
             await trio.sleep(bookmark_tick_delay_s(self._random.random()))
-            if self._semantics is Semantics.V1_22 and not self._has_processed:
-                continue
             due = self._bookmarks.pop_due(trio.current_time())
+            # Before anything came, v1.22 has nothing to say, and who was due then is not asked again.
+            is_mute = self._semantics is Semantics.V1_22 and not self._has_processed
             for watch in due:
-                if watch.is_ended:
+                if is_mute or watch.is_ended:
                     self._bookmarks.remove(watch)
-            self.router.offer_bookmarks(due)
+            if not is_mute:
+                self.router.offer_bookmarks(due)
 
     async def _ask_while_awaited(self) -> None:
         while True:

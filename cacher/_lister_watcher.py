@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from math import inf
 
 import trio
 
@@ -20,6 +21,9 @@ from .storage import EventStream, Interface, InternalError, ListOptions, StatusE
 RETRY_INTERNAL_ERROR_S = 30.0
 """A watch that fails inside the store is opened again where it was for so long before the cache gives up its state and
 lists anew, which ends all of its own watches. Source: cacher.go, MaxInternalErrorRetryDuration."""
+FORGET_INTERNAL_ERROR_S = 60.0
+"""So long without such a failure, and the next one is the first again; what comes in between does not count.
+Source: client-go tools/cache/reflector.go, NewRetryWithDeadline."""
 
 
 class StorageListerWatcher:
@@ -28,7 +32,7 @@ class StorageListerWatcher:
     def __init__(self, storage: Interface) -> None:
         self._storage = storage
         self._key = storage.resource_prefix.rstrip("/") + "/"
-        self._failing_since_s: float | None = None
+        self._first_failure_s = self._last_failure_s = -inf
 
     async def list(self, *, resource_version: str = "", page_size: int = 0, page: str = "") -> Page:
         """One page; see ListerWatcher. `page` is a continue token.
@@ -38,6 +42,7 @@ class StorageListerWatcher:
         Raises:
             watch.WatchError: the storage cannot answer; Expired as it is.
         """
+        self._first_failure_s = self._last_failure_s = -inf
         options = ListOptions(limit=page_size, continue_token=page)
         try:
             result = await self._storage.get_list(self._key, options)
@@ -58,18 +63,15 @@ class StorageListerWatcher:
         """Have the storage ask all of its watches, this one among them; see Interface.request_watch_progress."""
         await self._storage.request_watch_progress()
 
-    def succeeded(self) -> None:
-        """The watch brought something."""
-        self._failing_since_s = None
-
     def failed(self, error: InternalError) -> Exception:
         """What an error inside the store is to a reflector: a lost stream at first, a failed watch if it goes on."""
         now = trio.current_time()
-        if self._failing_since_s is None:
-            self._failing_since_s = now
-        if now - self._failing_since_s < RETRY_INTERNAL_ERROR_S:
+        if now - self._last_failure_s >= FORGET_INTERNAL_ERROR_S:
+            self._first_failure_s = now
+        self._last_failure_s = now
+        if now - self._first_failure_s <= RETRY_INTERNAL_ERROR_S:
             return trio.BrokenResourceError(str(error))
-        self._failing_since_s = None
+        self._first_failure_s = self._last_failure_s = -inf
         return WatchError(str(error))
 
 
@@ -89,7 +91,6 @@ class _Stream:
             raise self._source.failed(error) from error
         except (StatusError, StorageError) as error:
             raise WatchError(str(error)) from error
-        self._source.succeeded()
         self._revision = max(self._revision, batch[-1].revision)
         return Changes(tuple(filter(_is_change, batch)), self._revision)
 

@@ -7,6 +7,8 @@ evenly: the stretch takes the herd apart, since the sixth wait of each ends some
 restart.
 
 Source: client-go tools/cache/reflector.go, NewReflectorWithOptions, and apimachinery pkg/util/wait/backoff.go.
+Differs: since v1.36 client-go's waits start anew every two minutes, also in the midst of failures (DelayWithReset looks at
+the last reset, and no longer at the last failure); here it takes two quiet minutes, as before and as its comments say.
 """
 
 from __future__ import annotations

@@ -96,6 +96,8 @@ class Reflector:
         first_list: what the first list asks for: "" the latest (a server's cache), "0" whatever the source has (an
             informer, which may thus begin in the past).
         backoff: the waits after failures; client-go's unless said otherwise.
+        pause: the waits between two rounds of list and watch, where they are to be others than those before a watch that was
+            refused is asked for again, and to grow on their own; kube-apiserver's cache has a second, always.
         name: for statistics and error messages.
         on_interrupted: called with the reason when watching is given up for a relist: from then to the next `replace`
             the store falls behind. Not called for a resume, nor for further failures on the way.
@@ -110,6 +112,7 @@ class Reflector:
         page_size: int = PAGE_SIZE,
         first_list: str = "",
         backoff: BackoffPolicy | None = None,
+        pause: BackoffPolicy | None = None,
         name: str = "",
         on_interrupted: Callable[[str], None] | None = None,
     ) -> None:
@@ -123,6 +126,7 @@ class Reflector:
         self._store = store
         self._page_size = page_size
         self._backoff = Backoff(random, backoff)
+        self._pause = self._backoff if pause is None else Backoff(random, pause)
         self._name = name
         self._on_interrupted = on_interrupted
         self._state: State = Empty(first_list)
@@ -266,8 +270,9 @@ class Reflector:
                 if self._on_interrupted is not None:
                     self._on_interrupted(self._last_error)
             else:
-                assert action is Action.BACK_OFF, action
-                self._wait_s = max(self._backoff.next(trio.current_time()), retry_after_s)
+                assert action in (Action.BACK_OFF, Action.PAUSE), action
+                waits = self._backoff if action is Action.BACK_OFF else self._pause
+                self._wait_s = max(waits.next(trio.current_time()), retry_after_s)
                 self._backoff_total_s += self._wait_s
         self._state = decided.state
 

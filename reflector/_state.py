@@ -14,14 +14,18 @@ follows from the state alone, what to do on the way from the table:
      ▲ ▲             │ │  ▲   / REPLACE     │ ▲ ▲ │               │ │  ▲     │ / APPLY
      │ └─────────────┘ └──┘                 │ │ └─┘               │ │  └─────┘
      │  LIST_FAILED     PAGE_ARRIVED        │ │ WATCH_REFUSED     │ │
-     │  / BACK_OFF      PAGE_EXPIRED *      │ │ / BACK_OFF        │ │
+     │  / PAUSE         PAGE_EXPIRED *      │ │ / BACK_OFF        │ │
      │                  LIST_EXPIRED *      │ └───────────────────┘ │
      │                  LIST_TOO_LARGE *    │   STREAM_ENDED        │
-     │                                      │   STREAM_CUT_SHORT, WATCH_REFUSED / BACK_OFF
+     │                                      │   STREAM_CUT_SHORT / PAUSE, WATCH_REFUSED / BACK_OFF
      └──────────────────────────────────────┴───────────────────────┘
-        WATCH_EXPIRED, WATCH_FAILED / INTERRUPT, BACK_OFF
+        WATCH_EXPIRED, WATCH_FAILED / INTERRUPT, PAUSE
 
     * a retry at once, which is to be had once.
+
+There are two waits. BACK_OFF is for a source that cannot serve a watch now, and says nothing of the list, which still stands.
+PAUSE is what stands between one round of list and watch and the next; a server's cache keeps it short, since it is not
+ready meanwhile, and that does not depend on how often a watch was refused before.
 
 A resource version that a list could not be had at is forgotten for "" (the latest) once and at once; "" then stays
 until a list succeeds. A relist after 410 asks "not older than what I have seen": so that a herd of clients is served by
@@ -76,7 +80,8 @@ class Action(enum.Enum):
     REPLACE = "put the complete list into the store"
     APPLY = "put the changes into the store"
     INTERRUPT = "tell the owner that the store will fall behind until a relist"
-    BACK_OFF = "wait before the next question"
+    BACK_OFF = "wait before the watch is asked for again"
+    PAUSE = "wait before the next round"
 
 
 class Empty(msgspec.Struct, frozen=True):
@@ -145,7 +150,7 @@ class BrokenPromise(WatchError):
     """The source said what its protocol rules out. It is not believed: what it sent is dropped and listed again."""
 
 
-_RELIST = (Action.INTERRUPT, Action.BACK_OFF)
+_RELIST = (Action.INTERRUPT, Action.PAUSE)
 
 TABLE: dict[tuple[Kind, Input], tuple[Kind, tuple[Action, ...]]] = {
     (Kind.EMPTY, Input.BEGUN): (Kind.LISTING, ()),
@@ -154,14 +159,14 @@ TABLE: dict[tuple[Kind, Input], tuple[Kind, tuple[Action, ...]]] = {
     (Kind.LISTING, Input.LIST_EXPIRED): (Kind.LISTING, ()),
     (Kind.LISTING, Input.LIST_TOO_LARGE): (Kind.LISTING, ()),
     (Kind.LISTING, Input.LIST_COMPLETE): (Kind.LISTED, (Action.REPLACE,)),
-    (Kind.LISTING, Input.LIST_FAILED): (Kind.EMPTY, (Action.BACK_OFF,)),
+    (Kind.LISTING, Input.LIST_FAILED): (Kind.EMPTY, (Action.PAUSE,)),
     (Kind.LISTED, Input.WATCH_OPENED): (Kind.WATCHING, ()),
     (Kind.LISTED, Input.WATCH_REFUSED): (Kind.LISTED, (Action.BACK_OFF,)),
     (Kind.LISTED, Input.WATCH_EXPIRED): (Kind.EMPTY, _RELIST),
     (Kind.LISTED, Input.WATCH_FAILED): (Kind.EMPTY, _RELIST),
     (Kind.WATCHING, Input.CHANGES_ARRIVED): (Kind.WATCHING, (Action.APPLY,)),
     (Kind.WATCHING, Input.STREAM_ENDED): (Kind.LISTED, ()),
-    (Kind.WATCHING, Input.STREAM_CUT_SHORT): (Kind.LISTED, (Action.BACK_OFF,)),
+    (Kind.WATCHING, Input.STREAM_CUT_SHORT): (Kind.LISTED, (Action.PAUSE,)),
     (Kind.WATCHING, Input.WATCH_REFUSED): (Kind.LISTED, (Action.BACK_OFF,)),
     (Kind.WATCHING, Input.WATCH_EXPIRED): (Kind.EMPTY, _RELIST),
     (Kind.WATCHING, Input.WATCH_FAILED): (Kind.EMPTY, _RELIST),

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 import pytest
 
-from cacher.storage import conformance
+from cacher.storage import Semantics, conformance
 from tests import source
 
 ROWS = "tests/conformance_rows.toml"
@@ -76,7 +76,7 @@ def read_rows() -> tuple[dict[str, str], list[Row]]:
 def case_tests() -> Iterator[Ours]:
     """The cases of the contract, each with the tests that run it."""
     for case in conformance.CASES:
-        node_ids = tuple(f"{test}[{case.name}]" for test in RUN_BY[case.on])
+        node_ids = tuple(f"{test}[{case.name}-{each.value}]" for test in RUN_BY[case.on] for each in Semantics)
         tags = tuple((row.partition(" ")[0], row.partition(" ")[2]) for row in case.rows)
         yield Ours(case.name, node_ids, tags, ", ".join(SHORT[test] for test in RUN_BY[case.on]))
 

@@ -44,6 +44,11 @@ class Codec:
         self._kind = kind
         self._reader = ObjectReader(fields, absent=absent)
 
+    @property
+    def group(self) -> str:
+        """The API group of the objects: `apps`; "" is the core's."""
+        return self._group_version.rpartition("/")[0]
+
     def encode(self, value: Value) -> bytes:
         """`value` as it is to be stored. What is handed in is not changed.
 

@@ -152,13 +152,15 @@ class InternalError(StatusError):
 
 
 CAUSES_MAX = 100
-"""Unreadable objects that are named; a list stops at so many. Source: etcd3/errors.go, maxAggregateCount."""
+"""Unreadable objects that are named; a list stops at so many.
+Source: etcd3/corrupt_obj_deleter.go, maxCorruptObjErrsToAggregate."""
 
 
 class StorageReadError(InternalError):
     """Some of the objects asked for cannot be read: write the named ones anew, or delete them with `expect_decode_error`.
 
-    `causes` are (key, problem), at most CAUSES_MAX; then `is_complete` is False, since more of them may follow.
+    `causes` are (key, problem), at most CAUSES_MAX; then `is_complete` is False, since more of them may follow. The API shows
+    each as a cause of type UnexpectedServerResponse whose field is the key, and in the end FieldValueTooMany where it stopped.
     """
 
     reason = "StorageReadError"

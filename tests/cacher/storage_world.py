@@ -401,7 +401,7 @@ async def opened(seed: int, before: int, *, cached: bool) -> AsyncIterator[World
         storage: Any = below
         if cached:
             ring = Ring(capacity_min=RING_MIN, capacity_max=RING_MAX)
-            storage = CacherStorage(below, ring=ring, random=random)
+            storage = CacherStorage(below, ring=ring, random=random, consistency_period_s=0)  # `check` does it
         world = World(frail, storage, below)
         for key in KEYS[:before]:
             body = world.body("x", "m")

@@ -38,7 +38,7 @@ def test_a_running_cache_is_compared_with_its_store_every_few_minutes(run_trio):
     run_trio(main)
 
 
-def test_what_was_not_asked_for_is_not_compared(run_trio):
+def test_without_a_period_nothing_is_compared(run_trio):
     async def main() -> None:
         async with open_embedded_etcd(random=Random(1)) as etcd, trio.open_nursery() as nursery:
             store = EtcdStorage(etcd, codec=Codec(), random=Random(2))

@@ -333,6 +333,33 @@ def test_the_end_of_the_initial_events_comes_at_once_but_at_a_tick_in_v1_22(hold
     run(lambda: main(V1_22))
 
 
+@pytest.mark.parametrize("lost_s", [1.0, 4.5])
+@pytest.mark.parametrize("initial", [True, False])
+def test_a_watch_whose_cache_began_anew_while_it_was_being_opened_ends_at_once_and_without_a_word(initial, lost_s):
+    """[9.3 TestCacherDontMissEventsOnReinitialization] It was promised the state or the history of another generation.
+
+    The store takes 5 s to say its revision; meanwhile the cache starts over, which takes a second, or has just lost its state.
+    """
+
+    async def main() -> None:
+        async with layers("a/one") as all_:
+            all_.below.revision_s = 5.0
+            options = ListOptions(send_initial_events=initial, allow_bookmarks=True)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(later, lost_s, lambda: all_.below.break_watch(Expired(1, 2)))
+                async with all_.storage.watch(ALL_PODS, options) as stream:
+                    assert trio.current_time() == 5.0
+                    cacher = all_.storage.cacher
+                    assert (cacher.is_ready, cacher.readiness.generation) == (
+                        (True, 2) if lost_s == 1.0 else (False, 1)
+                    )
+                    found, error = await until_error(stream)
+                    assert (found, type(error)) == ([], trio.EndOfChannel)
+            assert all_.storage.cacher.router.watches() == 0
+
+    run(main)
+
+
 # ---- bookmarks -------------------------------------------------------------------------------------------------------
 
 
@@ -359,26 +386,29 @@ def test_bookmarks_come_to_whom_they_were_promised_two_seconds_before_the_deadli
 
 
 @BOTH
-def test_v1_22_gives_no_bookmark_before_anything_happened(semantics):
+def test_v1_22_gives_no_bookmark_before_anything_happened_nor_later_to_who_was_due_before(semantics):
     """[9.3 TestBookmarksOnResourceVersionUpdates] Progress alone counts as something, and leads to a bookmark."""
 
     async def main() -> None:
         async with layers("a/one", semantics=semantics) as all_:
             all_.below.hold()
             options = ListOptions(resource_version="0", allow_bookmarks=True)
-            async with all_.storage.watch(ALL_PODS, options) as stream:
-                assert kinds(await taken(stream)) == "A"
-                router = all_.storage.cacher.router
+            async with all_.storage.watch(ALL_PODS, options) as early, all_.storage.watch(ALL_PODS, options) as late:
+                assert kinds(await taken(early)) == kinds(await taken(late)) == "A"
+                router, schedule = all_.storage.cacher.router, all_.storage.cacher._bookmarks
+                assert isinstance(late, Watch)
+                schedule.add(late, trio.current_time() + 20, None)  # as one that was opened 20 s later
                 router.revision += 1  # as if there were something to say
                 await trio.sleep(70)
                 assert router.bookmarks == (0 if semantics is V1_22 else 1)
                 router.revision -= 1
-                await taken(stream)
+                await taken(early)
                 all_.below.flow()
                 other = await all_.elsewhere()
-                found = await taken(stream, 70)
-                assert kinds(found) in ("B", "BB")
-                assert {event.revision for event in found} == {other}
+                told_early, told_late = await taken(early, 70), await taken(late)
+                assert kinds(told_late) == "B"
+                assert kinds(told_early) == ("" if semantics is V1_22 else "B")
+                assert {event.revision for event in [*told_early, *told_late]} == {other}
 
     run(main)
 

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 import trio
 
-from cacher._lister_watcher import RETRY_INTERNAL_ERROR_S, StorageListerWatcher
+from cacher._lister_watcher import StorageListerWatcher
 from cacher.storage import Codec, InternalError, ListOptions, ListResult, Unreachable
 from cacher.storage.etcd import EtcdStorage, open_embedded_etcd
 from tests.cacher.layers import run, value
@@ -123,18 +123,44 @@ def test_a_list_that_fails_is_a_watch_error_which_a_reflector_waits_out(error):
     run(main)
 
 
-def test_an_error_inside_the_store_is_a_lost_stream_for_30_s_and_then_the_end_of_the_state():
+@pytest.mark.parametrize(
+    ("at_s", "seen"),
+    [
+        ([0, 29, 30, 30.1, 31], "LLLFL"),  # given up, it begins anew
+        ([0, 30, 60, 61], "LLFL"),  # what came in between does not count
+        ([0, 29, 89, 119, 119.5], "LLLLF"),  # after a quiet minute it begins anew
+        ([0, 29, 88.9], "LLF"),
+    ],
+)
+def test_an_error_inside_the_store_is_a_lost_stream_for_30_s_and_then_the_end_of_the_state(at_s, seen):
+    """Source: client-go NewRetryWithDeadline, 30 s and a minute."""
+
     async def main() -> None:
-        spoilt = InternalError("spoilt")
-        storage = Scripted(spoilt, spoilt, spoilt, (bookmark(8),), spoilt, Unreachable("/pods/"), Expired(1, 2))
+        source = StorageListerWatcher(Scripted(*[InternalError("spoilt"), (bookmark(8),)] * len(at_s)))  # type: ignore[arg-type]
+        told = ""
+        async with source.watch(7) as stream:
+            for each in at_s:
+                await trio.sleep(each - trio.current_time())
+                with pytest.raises((trio.BrokenResourceError, WatchError)) as failed:
+                    await stream.receive()
+                told += "L" if failed.type is trio.BrokenResourceError else "F"
+                await stream.receive()
+        assert told == seen
+
+    run(main)
+
+
+def test_a_list_forgets_the_errors_before_it_and_no_other_answer_is_retried():
+    async def main() -> None:
+        storage = Scripted(*[InternalError("spoilt")] * 3, Unreachable("/pods/"), Expired(1, 2))
         source = StorageListerWatcher(storage)  # type: ignore[arg-type]
         async with source.watch(7) as stream:
-            for wait_s, error in ((0, trio.BrokenResourceError), (29, trio.BrokenResourceError), (1, WatchError)):
+            for wait_s, error in ((0, trio.BrokenResourceError), (30, trio.BrokenResourceError)):
                 await trio.sleep(wait_s)
                 with pytest.raises(error):
                     await stream.receive()
-            await trio.sleep(RETRY_INTERNAL_ERROR_S)
-            await stream.receive()
+            await source.list()
+            await trio.sleep(30)
             for last in (trio.BrokenResourceError, WatchError, Expired):
                 with pytest.raises(last):
                     await stream.receive()

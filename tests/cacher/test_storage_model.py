@@ -136,6 +136,13 @@ class StorageAgainstModel(RuleBasedStateMachine):
                 self.add("watch", waits=False, back="0", pause_s=0.0, life_s=1e9, **arguments)
             self.add("update", False, key=KEYS[number], app=app, node="m", upsert=True, same=False, guard=None)
 
+    @rule(choice=CHOICES, app=APPS, late_s=st.sampled_from([0.3, 4.0, 4.0]))
+    def watch_what_comes_late(self, choice: Choice, app: str, late_s: float) -> None:
+        """A state that the cache has not reached yet, and may not within the 3 s that it waits."""
+        self.add("slow", call_s=0.0, stream_s=late_s)
+        self.add("update", key=KEYS[0], app=app, node="m", upsert=True, same=False, guard=None)
+        self.add("watch", waits=False, choice=choice, back=0, initial=True, bookmarks=True, pause_s=0.0, life_s=1e9)
+
     @rule()
     def check(self) -> None:
         self.add("check")

@@ -28,6 +28,7 @@ from cacher.storage import (
     ListResult,
     Match,
     Preconditions,
+    Semantics,
     Stats,
     TryUpdate,
     ValidateDeletion,
@@ -39,7 +40,7 @@ from watch import Batch, Event, EventType, Expired, NotReady, Object, TooLargeRe
 Result = TypeVar("Result")
 
 RETRIES_S = 150.0
-"""How long a client retries before it takes "not ready" for an answer: some of a reflector's longest backoffs, 30 s each."""
+"""How long a client retries before it takes "not ready" for an answer: some of the longest waits it is told, 30 s each."""
 
 
 class Troubles(msgspec.Struct):
@@ -123,9 +124,12 @@ class UnrulyStream:
 class Household:
     """Runs one CacherStorage after the other over one store."""
 
-    def __init__(self, store: Interface, random: Random, troubles: Troubles) -> None:
+    def __init__(
+        self, store: Interface, random: Random, troubles: Troubles, semantics: Semantics = Semantics.NEWEST
+    ) -> None:
         self.store = store
         self.troubles = troubles
+        self.semantics = semantics
         self.cached_events = 0
         """What came to clients from a cache."""
         self.recovered_events = 0
@@ -137,7 +141,13 @@ class Household:
 
     def _new(self) -> CacherStorage:
         upstream = UnrulyUpstream(StorageListerWatcher(self.store), self._random, self.troubles)
-        return CacherStorage(self.store, random=self._random, indexed=("spec.nodeName",), lister_watcher=upstream)
+        return CacherStorage(
+            self.store,
+            random=self._random,
+            indexed=("spec.nodeName",),
+            lister_watcher=upstream,
+            semantics=self.semantics,
+        )
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         async with trio.open_nursery() as nursery:

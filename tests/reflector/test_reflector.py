@@ -355,6 +355,29 @@ def test_the_waits_are_stretched_by_the_chance_that_was_handed_in() -> None:
     assert 24.8 <= waits(1)[5] < 49.6
 
 
+def test_refused_watches_and_failed_lists_make_each_others_waits_grow_where_nothing_else_is_said() -> None:
+    """As with client-go's one manager of both."""
+    source = ScriptedSource([OSError(), page(9), page(30)], [ConnectionRefusedError(), [EXPIRED]])
+    play(source, DictStore())
+    assert [each.at_s for each in source.asked] == pytest.approx([0, 0.8, 0.8, 2.4, 5.6, 5.6])
+
+
+def test_a_pause_of_its_own_is_the_wait_between_rounds_and_no_refused_watch_makes_it_grow() -> None:
+    """A server's cache: a second, after however many failures; watches that are refused wait longer and longer."""
+    refused, pause = ConnectionRefusedError(), BackoffPolicy(first_s=1, factor=1, cap_s=1, jitter=0, reset_after_s=1)
+    source = ScriptedSource(
+        [page(9), OSError(), OSError(), page(30)],
+        [refused, refused, refused, [EXPIRED], refused, [trio.EndOfChannel()]],
+    )
+    play(source, DictStore(), pause=pause)
+    watches = [each.at_s for each in source.asked if each.watch_from is not None]
+    lists = [each.at_s for each in source.asked if each.watch_from is None]
+    expired_s = 0.8 + 1.6 + 3.2
+    assert lists == pytest.approx([0, expired_s + 1, expired_s + 2, expired_s + 3])
+    # The stream of the last but one ended at once, and is opened again after a pause.
+    assert watches == pytest.approx([0, 0.8, 2.4, 5.6, 8.6, 8.6 + 6.4, 8.6 + 6.4 + 1])
+
+
 def test_no_watch_is_held_open_during_a_wait() -> None:
     source = ScriptedSource([page(9), page(30)], [[EXPIRED]])
     reflector = Reflector(source, DictStore(), random=Random(1), backoff=PLAIN)

@@ -90,7 +90,14 @@ def test_the_owner_is_told_exactly_when_a_state_that_had_a_list_loses_it() -> No
 def test_whoever_returns_to_empty_waits() -> None:
     for to, actions in TABLE.values():
         if to is Kind.EMPTY:
-            assert actions[-1] is Action.BACK_OFF
+            assert actions[-1] is Action.PAUSE
+
+
+def test_only_a_refused_watch_backs_off_and_all_else_that_waits_pauses() -> None:
+    """A cache's pause stays a second, however often a watch was refused before."""
+    for (_, seen), (_, actions) in TABLE.items():
+        assert (Action.BACK_OFF in actions) == (seen is Input.WATCH_REFUSED)
+        assert not {Action.BACK_OFF, Action.PAUSE} <= set(actions)
 
 
 # What the states carry.
@@ -240,7 +247,7 @@ def test_a_source_that_refuses_lists_is_asked_at_most_four_times_between_two_wai
             continue
         assert isinstance(state, Listing)
         decided = step(state, list_failure(state, answer))
-        retries = 0 if Action.BACK_OFF in decided.actions else retries + 1
+        retries = 0 if Action.PAUSE in decided.actions else retries + 1
         assert retries <= 3
         state = decided.state
         if isinstance(state, Empty):

@@ -14,7 +14,8 @@
     def test_my_storage(case): ...
 
 A case is about all storages or about cached ones alone (`Case.runs_on`), and its docstring names the row of Kubernetes' own
-storage tests that it stands for. They need trio's time to be virtual, or patience: some wait for minutes.
+storage tests that it stands for. Where releases differ it says both answers, and `Fixture.semantics` which one is wanted. They
+need trio's time to be virtual, or patience: some wait for minutes.
 Source: kubernetes/apiserver pkg/storage/testing (store_tests.go, watcher_tests.go), as facts; no code of it is here.
 """
 
@@ -25,6 +26,7 @@ from . import (  # noqa: F401
     _keys,
     _list_rows,
     _lists,
+    _not_ready,
     _paging,
     _updates,
     _watch_bookmarks,

@@ -14,7 +14,17 @@ import trio
 
 from watch import Expired, Object, Selector
 
-from .._interface import Interface, ListOptions, ListResult, Match, Preconditions, ResponseMeta, Update, Value
+from .._interface import (
+    Interface,
+    ListOptions,
+    ListResult,
+    Match,
+    Preconditions,
+    ResponseMeta,
+    Semantics,
+    Update,
+    Value,
+)
 from ..etcd import KeyValue, Range
 from ._expect import PATIENCE_S, Reader
 from ._tapped_etcd import TappedEtcd
@@ -58,6 +68,7 @@ class Fixture:
         is_cached: a cache answers, so a read at resource version "0" may be old, and bookmarks come.
         supports_progress: the etcd tells watches how far they are when asked, so a cache can give consistent reads.
         is_prompt: nothing delays or breaks the cache on purpose; cases count retries then.
+        semantics: whose rules the storage follows; what it is asked for depends on it where releases differ.
     """
 
     def __init__(
@@ -69,6 +80,7 @@ class Fixture:
         is_cached: bool = False,
         supports_progress: bool = True,
         is_prompt: bool = True,
+        semantics: Semantics = Semantics.NEWEST,
     ) -> None:
         self.storage = storage
         self._etcd = etcd
@@ -76,6 +88,12 @@ class Fixture:
         self.is_cached = is_cached
         self.supports_progress = supports_progress
         self.is_prompt = is_prompt
+        self.semantics = semantics
+
+    @property
+    def is_v1_22(self) -> bool:
+        """Whether the rules are those of v1.22."""
+        return self.semantics is Semantics.V1_22
 
     # ---- names ----
 
@@ -132,10 +150,17 @@ class Fixture:
         )
 
     async def delete(self, path: str, *, suggestion: Object | None = None) -> Object:
-        """Deletes the object, which must be there; its last state."""
+        """Deletes the object, which must be there; its last state, as the storage returns it."""
         deleted = await self.storage.delete(self.key(path), suggestion=suggestion)
         assert deleted is not None, "only an unsafe deletion returns nothing"
         return deleted
+
+    async def drop(self, path: str) -> Object:
+        """Deletes the object; its last state at the deletion's revision, which v1.22 does not say."""
+        deleted = await self.delete(path)
+        if not self.is_v1_22:
+            return deleted
+        return deleted.at_revision(await self.storage.current_resource_version())
 
     # ---- behind the storage's back ----
 

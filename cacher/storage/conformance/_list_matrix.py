@@ -134,7 +134,7 @@ async def write_history(store: Fixture) -> History:
     """Writes the history above."""
     objects = {name: await store.create(path) for name, path in PATHS.items()}
     objects["A"] = await store.set(PATHS["a"], node="n1")
-    deleted = await store.delete(PATHS["f"])
+    deleted = await store.drop(PATHS["f"])
     revisions = [objects[name].revision for name in "abcdefA"] + [deleted.revision]
     await store.compact(revisions[0])
     return History(objects, (*revisions, deleted.revision + 1))

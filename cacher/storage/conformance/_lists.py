@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import trio
 
 from watch import Expired, NotReady, Object, TooLargeResourceVersion
 
@@ -16,6 +17,8 @@ from ._expect import continue_token, expect_later, expect_objects, expect_same, 
 from ._fixture import Fixture
 
 FAR_FUTURE = 2**63 - 1
+FRESH_S = 3.0
+"""How long a read waits for a cache to catch up. Source: watch_cache.go, blockTimeout."""
 EXACT, NOT_OLDER = Match.EXACT, Match.NOT_OLDER_THAN
 
 
@@ -43,6 +46,24 @@ async def a_list_without_resource_version_is_of_the_store_s_revision(store: Fixt
     elif not store.is_cached:
         expect_same(found, now)
     expect_later(reached, created.revision)
+
+
+@case(on=On.CACHED, needs_etcd=True)
+async def a_list_that_waits_is_woken_by_the_store_s_progress(store: Fixture) -> None:
+    """[9.3 TestWaitUntilFreshAndGetList] at a revision of something else: soon; in v1.22, which wakes nobody then, after 3 s"""
+    if not (store.is_prompt and store.supports_progress):
+        return
+    created = await store.create("default/foo")
+    elsewhere = await store.write_elsewhere()
+    began_s = trio.current_time()
+    page = await store.list("default", elsewhere)
+    took_s = trio.current_time() - began_s
+    expect_objects(page.objects, [created])
+    assert page.revision >= elsewhere, f"the list is of {page.revision}, and not of {elsewhere}"
+    if store.is_v1_22:
+        assert took_s >= FRESH_S, f"it was woken after {took_s:g} s"
+    else:
+        assert took_s < FRESH_S / 2, f"it was woken after {took_s:g} s"
 
 
 @case()

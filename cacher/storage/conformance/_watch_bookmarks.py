@@ -7,10 +7,12 @@ import trio
 from watch import EventType
 
 from ._case import On, case
-from ._expect import expect_later
+from ._expect import QUIET_S, expect_later
 from ._fixture import Fixture
 
 DEADLINE_S = 3.0
+TICKS_S = 2.5
+"""Two of a cache's ticks of 1 to 1.25 s."""
 
 
 @case(on=On.CACHED)
@@ -60,3 +62,36 @@ async def bookmarks_are_in_order_with_the_events_around_them(store: Fixture) -> 
                         assert event.revision > seen, f"an event at {event.revision} came after {seen}"
                     seen = event.revision
     assert bookmarks or not store.is_prompt, "no bookmark came"
+
+
+@case(on=On.CACHED)
+async def the_end_of_the_initial_events_is_told_at_once(store: Fixture) -> None:
+    """[9.3 TestBookmarkAfterResourceVersionWatchers] right after the last of them; in v1.22 at the tick after that"""
+    if not (store.is_prompt and store.supports_progress):
+        return
+    created = await store.create("ns/foo")
+    async with store.watching("ns", created.revision, initial=True, bookmarks=True) as watch:
+        await watch.expect(EventType.ADDED, created)
+        began_s = trio.current_time()
+        await watch.expect_bookmark(ends_initial_events=True)
+        took_s = trio.current_time() - began_s
+    if store.is_v1_22:
+        assert QUIET_S < took_s <= TICKS_S, f"it came after {took_s:g} s"
+    else:
+        assert took_s <= QUIET_S, f"it came after {took_s:g} s"
+
+
+@case(on=On.CACHED, needs_etcd=True)
+async def a_state_without_resource_version_is_the_store_s(store: Fixture) -> None:
+    """[9.3 TestGetWatchCacheResourceVersion] not older than the store was; in v1.22 whatever the cache has, as with "0" """
+    if not (store.is_prompt and store.supports_progress):
+        return
+    created = await store.create("ns/foo")
+    elsewhere = await store.write_elsewhere()
+    async with store.watching("ns", "", initial=True, bookmarks=True) as watch:
+        await watch.expect(EventType.ADDED, created)
+        ended = await watch.expect_bookmark(ends_initial_events=True)
+    if store.is_v1_22:
+        assert created.revision <= ended < elsewhere, f"the state is of {ended}; nobody asked the store, at {elsewhere}"
+    else:
+        assert ended >= elsewhere, f"the state is of {ended}, and the store was at {elsewhere}"

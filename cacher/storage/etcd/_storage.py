@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from watch import Object, TooLargeResourceVersion
+from watch import Object, ObjectDecodeError, TooLargeResourceVersion
 
 from .._codec import Codec, carries_resource_version, read_value
 from .._errors import InternalError, KeyExists, KeyNotFound, ResourceVersionSetOnCreate
@@ -41,7 +41,7 @@ from ._compactor import Compactor
 from ._lease_manager import LeaseManager
 from ._protocol import Compare, CompareTarget, Etcd, Put, prefix_end
 from ._storage_list import PAGE_SIZE_MAX, read_list
-from ._storage_requests import Requests
+from ._storage_requests import Requests, corrupt
 from ._storage_update import Record, Records, delete_record, update_record
 from ._storage_watch import EtcdEventStream, open_stream
 
@@ -176,7 +176,10 @@ class EtcdStorage:
         if minimum > result.revision:
             raise TooLargeResourceVersion(minimum, result.revision, retry_after_s=0)
         if result.kvs:
-            return self._requests.read(full, result.kvs[0].value, result.kvs[0].mod_revision)
+            try:
+                return self._requests.decode(full, result.kvs[0].value, result.kvs[0].mod_revision)
+            except ObjectDecodeError as error:
+                raise InternalError(str(corrupt(key, error))) from error
         if ignore_not_found:
             return None
         raise KeyNotFound(full)
@@ -184,7 +187,8 @@ class EtcdStorage:
     async def get_list(self, key: str, options: ListOptions) -> ListResult:
         """See Interface.get_list. Cost: O(objects read); with a selector and a limit, all in the range where few match."""
         full = self.full_key(key, recursive=options.recursive)
-        return await read_list(self._requests, full, options, self._name)
+        resource = f"{self._name}.{self.codec.group}" if self.codec.group else self._name
+        return await read_list(self._requests, full, options, resource)
 
     @asynccontextmanager
     async def watch(self, key: str, options: ListOptions) -> AsyncIterator[EtcdEventStream]:

@@ -17,7 +17,7 @@ from .._errors import CAUSES_MAX, InternalError, StorageReadError
 from .._interface import ListOptions, ListResult
 from .._validation import ListPlan, plan_list
 from ._protocol import CompactedError, FutureRevisionError, KeyValue, RangeResult, prefix_end
-from ._storage_requests import Requests, unreadable
+from ._storage_requests import Requests, corrupt
 
 PAGE_SIZE_MAX = 10_000
 """What doubling stops at, and what is read at once of a whole state. A caller's own limit may be higher. Source: maxLimit."""
@@ -42,7 +42,7 @@ async def read_list(requests: Requests, prefix: str, options: ListOptions, resou
     """What `options` ask for of the keys under `prefix`, or of the one key `prefix` where they are not recursive.
 
     Args:
-        resource: its name, for messages.
+        resource: its name and group, for messages: `deployments.apps`.
     Raises:
         as Interface.get_list.
     """
@@ -123,7 +123,7 @@ class _Reading:
         try:
             found = self._requests.decode(key, kv.value, kv.mod_revision)
         except ObjectDecodeError as error:
-            self._unreadable.append((key, unreadable(error)))
+            self._unreadable.append((key, str(corrupt(key, error))))
             if len(self._unreadable) == CAUSES_MAX:
                 raise self._read_error(is_complete=False) from error
             return
@@ -150,7 +150,9 @@ class _Reading:
         return Expired(asked, compact_revision, message=CONTINUE_INCONSISTENT, continue_token=token)
 
     def _read_error(self, *, is_complete: bool) -> StorageReadError:
-        message = f"failed to read one or more {self._resource} from the storage"
+        (_, first), *others = self._unreadable
+        message = f"failed to read one or more {self._resource} from the storage: {first}"
+        message += f" (and {len(others)} more)" if others else ""
         return StorageReadError(message, self._unreadable, is_complete=is_complete)
 
 

@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from watch import Object, ObjectDecodeError
 
 from .._codec import Codec
-from .._errors import InternalError
-from .._keys import go_quoted
+from .._errors import CorruptObject, InternalError
 from .._metrics import EtcdMetrics
 from ._protocol import Compare, Etcd, Operation, Range, RangeResult, TxnResult
 
@@ -76,9 +75,14 @@ class Requests:
         try:
             return self.decode(key, raw, revision)
         except ObjectDecodeError as error:
-            raise InternalError(unreadable(error)) from error
+            raise InternalError(undecodable(error)) from error
 
 
-def unreadable(error: ObjectDecodeError) -> str:
-    """What Kubernetes says of a value that it cannot read."""
-    return f"unable to transform key {go_quoted(error.key)}: {error.problem}"
+def undecodable(error: ObjectDecodeError) -> str:
+    """What Kubernetes says of a value that it cannot read. Source: etcd3/corrupt_obj_deleter.go, corruptObjectError."""
+    return f"object not decodable revision={error.revision}: {error.problem}"
+
+
+def corrupt(key: str, error: ObjectDecodeError) -> CorruptObject:
+    """The same as a storage error about `key`."""
+    return CorruptObject(key, detail=undecodable(error))

@@ -41,7 +41,7 @@ from .._keys import go_quoted
 from .._validation import parse_watch_resource_version
 from ._protocol import CompactedError, EtcdEvent, EtcdWatch, EventKind, RangeResult, WatchResponse, prefix_end
 from ._storage_list import OBJECTS_A_STEP, PAGE_SIZE_MAX, text
-from ._storage_requests import Requests, unreadable
+from ._storage_requests import Requests, undecodable
 
 if TYPE_CHECKING:
     from random import Random
@@ -275,7 +275,7 @@ class EventDecoder:
         try:
             previous = self._requests.decode(key, event.prev_kv.value, event.prev_kv.mod_revision)
         except ObjectDecodeError as error:
-            problem = f"saw a DELETED event, but object data is corrupt - {unreadable(error)}"
+            problem = f"saw a DELETED event, but object data is corrupt - {undecodable(error)}"
             raise StorageReadError(problem, [(key, error.problem)]) from error
         return filter_event(self._matches, Event(EventType.DELETED, previous.at_revision(revision), revision, previous))
 

@@ -123,18 +123,27 @@ def test_a_missing_key_is_an_error_unless_it_is_to_be_ignored(run_trio):
     run_trio(main)
 
 
-def test_what_cannot_be_read_is_an_internal_error_that_names_the_key(run_trio):
+def test_what_cannot_be_read_is_an_internal_error_in_kubernetes_words(run_trio):
+    """A get says of which key, as it was asked for; a delete and an update do not."""
+
     async def main():
         async with open_storage() as (storage, etcd):
-            await etcd.put("/registry/pods/ns/a", GARBAGE)
-            message = 'Internal error occurred: unable to transform key "/registry/pods/ns/a": '
+            at = (await etcd.put("/registry/pods/ns/a", GARBAGE)).revision
+            problem = f"object not decodable revision={at}: "
             with pytest.raises(InternalError) as of_get:
                 await storage.get("/pods/ns/a")
-            assert of_get.value.message.startswith(message)
-            with pytest.raises(InternalError):
-                await storage.delete("/pods/ns/a")
-            with pytest.raises(InternalError):
-                await storage.guaranteed_update("/pods/ns/a", lambda _object, _meta: Update(pod("a")))
+            assert (of_get.value.code, of_get.value.reason) == (500, "InternalError")
+            assert of_get.value.message.startswith(
+                "Internal error occurred: StorageError: corrupt object, Code: 7, Key: /pods/ns/a, ResourceVersion: 0, "
+                f"AdditionalErrorMsg: {problem}"
+            )
+            for refused in (
+                storage.delete("/pods/ns/a"),
+                storage.guaranteed_update("/pods/ns/a", lambda _object, _meta: Update(pod("a"))),
+            ):
+                with pytest.raises(InternalError) as caught:
+                    await refused
+                assert caught.value.message.startswith(f"Internal error occurred: {problem}")
             assert storage.metrics.decode_errors.value == 3
             assert (await etcd.range("/registry/pods/ns/a")).count == 1
 

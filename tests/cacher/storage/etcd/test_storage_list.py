@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from cacher.storage import (
     LATEST,
     BadRequest,
+    Codec,
     InternalError,
     ListOptions,
     StorageReadError,
@@ -20,7 +21,7 @@ from cacher.storage import (
     decode_continue,
     encode_continue,
 )
-from cacher.storage.etcd import open_embedded_etcd
+from cacher.storage.etcd import EtcdStorage, open_embedded_etcd
 from tests.cacher.storage.etcd.pods import GARBAGE, CountedEtcd, create, exactly, open_storage, pod, pod_storage
 from watch import Expired, Object, Selector, TooLargeResourceVersion
 
@@ -358,19 +359,37 @@ def test_aggregated_storage_error_message_names_what_cannot_be_read(run_trio):
 
     async def body(storage, etcd):
         await create(storage, *"ac")
-        await etcd.put("/registry/pods/ns/b", GARBAGE)
-        await etcd.put("/registry/pods/ns/d", GARBAGE)
+        at = {name: (await etcd.put(f"/registry/pods/ns/{name}", GARBAGE)).revision for name in "bde"}
         with pytest.raises(StorageReadError) as caught:
             await storage.get_list("/pods", ListOptions())
         error = caught.value
         assert isinstance(error, InternalError)
         assert (error.code, error.reason) == (500, "StorageReadError")
-        assert error.message == "failed to read one or more pods from the storage"
-        assert [key for key, _ in error.causes] == ["/registry/pods/ns/b", "/registry/pods/ns/d"]
-        assert all(problem.startswith(f'unable to transform key "{key}": ') for key, problem in error.causes)
+        for (key, problem), (name, revision) in zip(error.causes, at.items(), strict=True):
+            assert key == f"/registry/pods/ns/{name}"
+            assert problem.startswith(
+                f"StorageError: corrupt object, Code: 7, Key: {key}, ResourceVersion: 0, "
+                f"AdditionalErrorMsg: object not decodable revision={revision}: "
+            )
+        first = error.causes[0][1]
+        assert error.message == f"failed to read one or more pods from the storage: {first} (and 2 more)"
         assert error.is_complete
 
     run(run_trio, body)
+
+
+def test_a_list_with_one_unreadable_object_says_so_with_its_group(run_trio):
+    async def main():
+        async with open_embedded_etcd(random=Random(1)) as etcd:
+            codec = Codec(group_version="apps/v1")
+            storage = EtcdStorage(etcd, codec=codec, random=Random(2), resource_prefix="/deployments")
+            await etcd.put("/registry/deployments/ns/b", GARBAGE)
+            with pytest.raises(StorageReadError) as caught:
+                await storage.get_list("/deployments", ListOptions())
+            ((_, problem),) = caught.value.causes
+            assert caught.value.message == f"failed to read one or more deployments.apps from the storage: {problem}"
+
+    run_trio(main)
 
 
 @pytest.mark.parametrize(("bad", "is_complete"), [(99, True), (100, False), (101, False)])

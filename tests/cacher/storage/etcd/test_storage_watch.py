@@ -315,14 +315,14 @@ def test_nothing_comes_after_an_error(run_trio):
         async with storage.watch("/pods", ListOptions(resource_version="1")) as stream:
             (first,) = await create(storage, "a")
             raw = storage.codec.encode(pod("b"))
-            await etcd.txn(success=[Put(f"{FULL}b".encode(), raw), Put(f"{FULL}c".encode(), GARBAGE)])
+            both = await etcd.txn(success=[Put(f"{FULL}b".encode(), raw), Put(f"{FULL}c".encode(), GARBAGE)])
             await create(storage, "d")
             await trio.testing.wait_all_tasks_blocked()
             assert shown(await take(stream, 1)) == [("ADDED", "a", first)]
             with pytest.raises(InternalError) as caught:
                 await stream.receive_batch()
             assert caught.value.message.startswith(
-                'Internal error occurred: unable to transform key "/registry/pods/ns/c": '
+                f"Internal error occurred: object not decodable revision={both.revision}: "
             )
             for _ in range(2):
                 with pytest.raises(trio.EndOfChannel):
@@ -356,7 +356,9 @@ def test_what_is_deleted_unseen_ends_the_watch(run_trio):
             with pytest.raises(StorageReadError) as caught:
                 await stream.receive()
             assert caught.value.reason == "StorageReadError"
-            assert caught.value.message.startswith("saw a DELETED event, but object data is corrupt - ")
+            assert caught.value.message.startswith(
+                "saw a DELETED event, but object data is corrupt - object not decodable revision="
+            )
 
     run(run_trio, body)
 
