@@ -1,4 +1,4 @@
-"""What all tests share: the virtual clock, the Hypothesis profiles, skips that count as failures, the table of `make long`."""
+"""What all tests share: the virtual clock, the Hypothesis profiles, skips that fail, the etcd found, the table of `make long`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 import trio
 import trio.testing
 from hypothesis import settings
+
+from tests.etcd_binaries import report_line
 
 Result = TypeVar("Result")
 
@@ -66,6 +68,11 @@ _LONG_ROWS = pytest.StashKey[list[tuple[str, str, str, str]]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_LONG_ROWS] = []
+
+
+def pytest_report_header() -> str:
+    """Which etcd servers the tests are run against."""
+    return report_line()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
