@@ -2,7 +2,7 @@
 
 words        KeyValue, EtcdEvent, the requests, the results, the errors; prefix_end
 protocol     Etcd, EtcdWatch
-embedded     open_embedded_etcd → EmbeddedEtcd, from a Snapshot or empty
+embedded     open_embedded_etcd → EmbeddedEtcd: empty, from a Snapshot, or from its data directory
 remote       open_remote_etcd → RemoteEtcd: a server or a cluster out there; grpc is imported when it is called
 on top       EtcdListerWatcher: a prefix as a ListerWatcher
              EtcdStorage: Storage.Interface; LeaseManager and Compactor, which storages of one etcd share
@@ -10,6 +10,11 @@ on top       EtcdListerWatcher: a prefix as a ListerWatcher
 
 from ._compactor import COMPACT_REV_KEY as COMPACT_REV_KEY
 from ._compactor import Compactor as Compactor
+from ._data_dir import DataDirError as DataDirError
+from ._data_dir import DataDirFailedError as DataDirFailedError
+from ._data_dir import DataDirInUseError as DataDirInUseError
+from ._data_dir import DataDirInvalidError as DataDirInvalidError
+from ._durable import OnOpening as OnOpening
 from ._embedded import EmbeddedEtcd as EmbeddedEtcd
 from ._embedded import EtcdStatistics as EtcdStatistics
 from ._embedded import open_embedded_etcd as open_embedded_etcd
@@ -57,3 +62,5 @@ from ._remote import RemoteEtcd as RemoteEtcd
 from ._remote import open_remote_etcd as open_remote_etcd
 from ._storage import EtcdStorage as EtcdStorage
 from ._storage_watch import EtcdEventStream as EtcdEventStream
+from ._worker_thread import OpenWorker as OpenWorker
+from ._worker_thread import Worker as Worker

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -122,7 +122,7 @@ class Lessor:
 
     # --- keys ---------------------------------------------------------------------------------------------------------
 
-    def restore(self, kvs: Sequence[KeyValue]) -> None:
+    def restore(self, kvs: Iterable[KeyValue]) -> None:
         """Take note of the leases that the keys of a snapshot name. None of them is granted by this."""
         for kv in kvs:
             if kv.lease:

@@ -66,6 +66,17 @@ class Snapshot(msgspec.Struct, frozen=True):
     kvs: Sequence[KeyValue]
 
 
+class State(msgspec.Struct):
+    """All that a store holds, its past as well: see the drawing above, and the attributes of Mvcc."""
+
+    revision: int
+    compact_revision: int
+    history_floor: int
+    current: dict[bytes, KeyValue]
+    past: dict[bytes, list[KeyValue]]
+    history: list[tuple[EtcdEvent, ...]]
+
+
 class _Plan(msgspec.Struct):
     """A transaction with its compares decided, at every depth."""
 
@@ -131,6 +142,18 @@ class Mvcc:
         self.revision = self.compact_revision = max(1, snapshot.revision)
         self.history_floor = self._history_start = self.revision + 1
 
+    def adopt(self, state: State) -> None:
+        """Go on from `state`, whose parts become the store's own. The store must be untouched yet."""
+        assert self.revision == 1
+        assert not self.compact_revision
+        self.revision = state.revision
+        self.compact_revision = state.compact_revision
+        self.history_floor = state.history_floor
+        self._current, self._past, self._history = state.current, state.past, state.history
+        self._live = SortedKeys(state.current)
+        self._dead = SortedKeys(key for key in state.past if key not in state.current)
+        self._history_start = state.revision + 1 - len(state.history)
+
     def __len__(self) -> int:
         """How many keys there are now."""
         return len(self._current)
@@ -163,6 +186,10 @@ class Mvcc:
         assert first >= self.history_floor
         start = self._history_start
         return self._history[max(0, first - start) : max(0, last + 1 - start)]
+
+    def kvs(self) -> Iterable[KeyValue]:
+        """Every key there is now, in no order."""
+        return self._current.values()
 
     @property
     def last_events(self) -> tuple[EtcdEvent, ...]:
@@ -363,10 +390,7 @@ class Mvcc:
             FutureRevisionError: `revision` is yet to come.
         Cost: O(events forgotten).
         """
-        if revision > self.revision:
-            raise FutureRevisionError(revision, self.revision)
-        if revision <= self.compact_revision:
-            raise CompactedError(self.compact_revision)
+        self.check_compact(revision)
         start = self._history_start
         touched = (event.kv.key for group in self._history[: max(0, revision + 1 - start)] for event in group)
         for key in dict.fromkeys(touched):
@@ -375,6 +399,13 @@ class Mvcc:
             del self._history[: revision - start]
             self._history_start = revision
         self.compact_revision = self.history_floor = revision
+
+    def check_compact(self, revision: int) -> None:
+        """Raise what `compact` would raise."""
+        if revision > self.revision:
+            raise FutureRevisionError(revision, self.revision)
+        if revision <= self.compact_revision:
+            raise CompactedError(self.compact_revision)
 
     def _forget(self, key: bytes, revision: int) -> None:
         """Drop the versions of `key` older than the one live at `revision`, and its tombstone if it was dead."""

@@ -1,7 +1,8 @@
 """WatchableStore: keys, leases and watchers as one pure store; Watcher: what one watch is yet to receive.
 
 It sits between the key store (`_mvcc`) and the tasks that deliver (`_embedded`). Every write offers its events to the
-watchers of their keys, in the same synchronous step; nothing is handed over until somebody calls `Watcher.take`.
+watchers of their keys, in the same synchronous step; nothing is handed over until somebody calls `Watcher.take`. A store with
+a log writes each step there instead, and its watchers live as far as the log's owner says that it is durable (`publish`).
 
                   a write of its keys            a write, and its pending is full
     ┌── synced ──► synced, events pending ─────────────────────────┐
@@ -31,7 +32,11 @@ from ._protocol import (
     CompactedError,
     EtcdEvent,
     EventKind,
+    FutureRevisionError,
     InvalidRequestError,
+    LeaseResult,
+    Range,
+    RangeResult,
     Txn,
     TxnResult,
     WatchFilter,
@@ -39,6 +44,7 @@ from ._protocol import (
     WriteResult,
     exclusive_end,
 )
+from ._version_log import Record
 
 PENDING_EVENTS_MAX = 1024
 """The events that a watcher keeps for a reader that is behind, and so the most in one response (one revision alone may
@@ -71,7 +77,7 @@ class Watcher:
 
     def __init__(
         self,
-        mvcc: Mvcc,
+        store: WatchableStore,
         request: WatchRequest,
         on_ready: Callable[[], None],
         *,
@@ -81,9 +87,10 @@ class Watcher:
         self.key = request.key
         self.end = exclusive_end(request.key, request.range_end)
         self.start_revision = request.start_revision
-        self.is_synced = request.start_revision == 0 or request.start_revision > mvcc.revision
+        self.is_synced = request.start_revision == 0 or request.start_revision > store.revision
         """True while all that happened so far is in its pending, or delivered. Read it only."""
-        self._mvcc = mvcc
+        self._store = store
+        self._mvcc = store.mvcc
         self._on_ready = on_ready
         self._pending_events_max = pending_events_max
         self._slice_revisions_max = slice_revisions_max
@@ -92,7 +99,7 @@ class Watcher:
         self._progress_notify = request.progress_notify
         self._pending: list[EtcdEvent] = []
         # Synced: events of lower revisions are not for it. Unsynced: where it goes on reading history.
-        self._next_revision = request.start_revision or mvcc.revision + 1
+        self._next_revision = request.start_revision or store.revision + 1
         self._is_progress_due = False
         self._is_quiet = True  # no events taken since the last periodic progress
 
@@ -113,7 +120,7 @@ class Watcher:
             return WatchResponse(events, events[-1].kv.mod_revision)
         if self._is_progress_due:
             self._is_progress_due = False
-            return WatchResponse((), self._mvcc.revision)
+            return WatchResponse((), self._store.revision)
         return None
 
     def request_progress(self) -> None:
@@ -121,7 +128,7 @@ class Watcher:
 
         Not before the store has reached a future `start_revision`: whoever watches from 100 must not hear of 90 (#20221).
         """
-        if self.is_synced and self._mvcc.revision >= self.start_revision:
+        if self.is_synced and self._store.revision >= self.start_revision:
             self._is_progress_due = True
             self._on_ready()
 
@@ -154,7 +161,7 @@ class Watcher:
         mvcc, first = self._mvcc, self._next_revision
         if first < mvcc.history_floor:
             raise CompactedError(mvcc.history_floor)
-        last = min(first + self._slice_revisions_max - 1, mvcc.revision)
+        last = min(first + self._slice_revisions_max - 1, self._store.revision)
         self._next_revision = last + 1
         for group in mvcc.history(first, last):
             events = [event for event in group if self._wants(event)]
@@ -162,7 +169,7 @@ class Watcher:
                 self._next_revision = group[0].kv.mod_revision
                 break
             self._pending += events
-        self.is_synced = self._next_revision > mvcc.revision
+        self.is_synced = self._next_revision > self._store.revision
 
     def _wants(self, event: EtcdEvent) -> bool:
         key = event.kv.key
@@ -186,7 +193,7 @@ class Watcher:
         assert not revisions or revisions[0] >= self.start_revision, "nothing from before the start"
         assert len(revisions) <= self._pending_events_max or len(set(revisions)) == 1, "pending is bounded"
         if not self.is_synced:
-            assert self._next_revision <= self._mvcc.revision, "an unsynced watcher has something to read"
+            assert self._next_revision <= self._store.revision, "an unsynced watcher has something to read"
             assert not revisions or revisions[-1] < self._next_revision, "pending and history do not overlap"
             assert not self._is_progress_due, "an unsynced watcher owes no progress"
 
@@ -201,12 +208,21 @@ class WatchableStore:
         *,
         pending_events_max: int = PENDING_EVENTS_MAX,
         slice_revisions_max: int = SLICE_REVISIONS_MAX,
+        log: Callable[[Record], None] | None = None,
     ) -> None:
-        """`mvcc` asks `lessor` which leases there are; for a snapshot, `lessor` has been told of its keys."""
+        """`mvcc` asks `lessor` which leases there are; for a snapshot, `lessor` has been told of its keys.
+
+        Args:
+            log: takes note of what a step changed; watchers hear of it when it comes back by `publish`, in the same order.
+        """
         self.mvcc = mvcc
-        """For reading and compacting; writes go through this store, so that watchers and leases hear of them."""
+        """For reading; writes go through this store, so that watchers, leases and the log hear of them."""
         self.lessor = lessor
-        """For granting and asking; revoking goes through this store."""
+        """For asking; granting and revoking go through this store."""
+        self.revision = mvcc.revision
+        """What watchers are told of; with a log, behind `mvcc.revision` while writes wait there. Read it only."""
+        self._log = log
+        self._compacting = 0  # the highest compact revision that the log was given
         self._pending_events_max = pending_events_max
         self._slice_revisions_max = slice_revisions_max
         self._watchers: dict[Watcher, None] = {}
@@ -215,14 +231,14 @@ class WatchableStore:
     def put(self, key: bytes, value: bytes, *, lease: int = 0, prev_kv: bool = False) -> WriteResult:
         """See Mvcc.put."""
         result = self.mvcc.put(key, value, lease=lease, prev_kv=prev_kv)
-        self._publish()
+        self._commit()
         return result
 
     def delete(self, key: bytes, range_end: bytes | None = None, *, prev_kv: bool = False) -> WriteResult:
         """See Mvcc.delete."""
         result = self.mvcc.delete(key, range_end, prev_kv=prev_kv)
         if result.deleted:
-            self._publish()
+            self._commit()
         return result
 
     def txn(self, txn: Txn) -> TxnResult:
@@ -230,7 +246,29 @@ class WatchableStore:
         before = self.mvcc.revision
         result = self.mvcc.txn(txn)
         if self.mvcc.revision > before:
-            self._publish()
+            self._commit()
+        return result
+
+    def compact(self, revision: int) -> None:
+        """See Mvcc.compact. With a log, the past is there until the compaction comes back by `publish`.
+
+        Raises:
+            CompactedError: also where a compaction that far is in the log.
+        """
+        if self._log is None:
+            self.mvcc.compact(revision)
+            return
+        self.mvcc.check_compact(revision)
+        if revision <= self._compacting:
+            raise CompactedError(self._compacting)
+        self._compacting = revision
+        self._log(Record(compacted=revision))
+
+    def lease_grant(self, ttl_s: int, *, now_s: float, lease: int = 0) -> LeaseResult:
+        """See Lessor.grant."""
+        result = self.lessor.grant(ttl_s, now_s=now_s, lease=lease)
+        if self._log is not None:
+            self._log(Record(granted=(result.lease, result.ttl_s)))
         return result
 
     def lease_revoke(self, lease: int) -> WriteResult:
@@ -241,7 +279,9 @@ class WatchableStore:
         """
         result = self.mvcc.delete_keys(self.lessor.revoke(lease))
         if result.deleted:
-            self._publish()
+            self._commit(revoked=lease)
+        elif self._log is not None:
+            self._log(Record(revoked=lease))
         return result
 
     def watch(self, request: WatchRequest, on_ready: Callable[[], None]) -> Watcher:
@@ -251,7 +291,7 @@ class WatchableStore:
             InvalidRequestError: the range is empty, or the start negative.
         """
         watcher = Watcher(
-            self.mvcc,
+            self,
             request,
             on_ready,
             pending_events_max=self._pending_events_max,
@@ -276,15 +316,39 @@ class WatchableStore:
         """Those registered, oldest first."""
         return list(self._watchers)
 
-    def _publish(self) -> None:
-        """Tell leases and watchers of the last write."""
-        events = self.mvcc.last_events
+    def range_published(self, request: Range) -> RangeResult:
+        """See Mvcc.range, of what was published: for a store whose log has failed. Cost: as of a range in the past.
+
+        Raises:
+            FutureRevisionError: also where the revision was written, and not published.
+        """
+        if request.revision > self.revision:
+            raise FutureRevisionError(request.revision, self.revision)
+        asked = msgspec.structs.replace(request, revision=request.revision or self.revision)
+        return msgspec.structs.replace(self.mvcc.range(asked), revision=self.revision)
+
+    def publish(self, record: Record) -> None:
+        """What the log was given is durable: let it take effect on watchers and on the past. In the order of the log."""
+        if record.events:
+            self._offer(record.revision, record.events)
+        if record.compacted:
+            self.mvcc.compact(record.compacted)
+
+    def _commit(self, revoked: int | None = None) -> None:
+        """Tell leases, and the log or watchers, of the last write."""
+        revision, events = self.mvcc.revision, self.mvcc.last_events
         self.lessor.apply(events)
+        if self._log is None:
+            self._offer(revision, events)
+        else:
+            self._log(Record(revision, events, revoked=revoked))
+
+    def _offer(self, revision: int, events: tuple[EtcdEvent, ...]) -> None:
+        self.revision = revision
         if not self._watchers:
             return
         if self._map is None:
             self._map = _RangeMap(list(self._watchers))
-        revision = self.mvcc.revision
         if len(events) == 1:
             for watcher in self._map.watchers_of(events[0].kv.key):
                 watcher.offer(revision, events)
@@ -301,6 +365,8 @@ class WatchableStore:
         """Assert the whole invariant, of all parts."""
         self.mvcc._check()
         self.lessor._check()
+        assert self.revision <= self.mvcc.revision, "nothing is told that was not written"
+        assert self._log is not None or self.revision == self.mvcc.revision, "without a log all is told at once"
         for watcher in self._watchers:
             watcher._check()
 
