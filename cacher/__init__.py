@@ -14,4 +14,5 @@ from ._resources import RESOURCES as RESOURCES
 from ._resources import ResourceInfo as ResourceInfo
 from ._ring import Ring as Ring
 from ._store_watch import ResourceWatch as ResourceWatch
+from ._stores import StoreOptions as StoreOptions
 from ._watch_cache import WatchCache as WatchCache

@@ -1,7 +1,7 @@
 """Where the layers are joined: the only file that names the concrete classes of each.
 
-    open_cluster ─ EmbeddedEtcd ─ for each resource asked for: EtcdStorage ─ CacherStorage ─ CachedReader ─ Resource
-                                  or, with its cache off:      EtcdStorage ───────────────── StoreReader ── Resource
+    open_cluster ─ an etcd ─ for each resource asked for: EtcdStorage ─ CacherStorage ─ CachedReader ─ Resource
+                             or, with its cache off:      EtcdStorage ───────────────── StoreReader ── Resource
 
 A Resource is the reader's door: lists and watches in the API's words. Its cache, if any, starts when it is first used, and is
 filled by an EtcdListerWatcher: a watch of EtcdStorage would decode each previous object, which the cache has.
@@ -9,10 +9,12 @@ filled by an EtcdListerWatcher: a watch of EtcdStorage would decode each previou
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from random import Random
 
+import msgspec
 import trio
 
 from watch import FieldSelector, LabelSelector, Object, ObjectReader, Selector
@@ -23,10 +25,11 @@ from ._consistency import PERIOD_S
 from ._readers import CachedReader, ObjectList, Reader, StoreReader
 from ._resources import ROOT, ResourceInfo, find_resource, resource_at
 from ._store_watch import ResourceWatch
+from ._stores import StoreOptions, open_store
 from .storage import Codec, Interface, ListOptions, Match
 from .storage._metrics import CacheMetrics, EtcdMetrics, MetricsRegistry, MetricsSnapshot
 from .storage._nursery import open_service_nursery
-from .storage.etcd import Compactor, EmbeddedEtcd, EtcdListerWatcher, EtcdStorage, Snapshot, open_embedded_etcd
+from .storage.etcd import Compactor, EmbeddedEtcd, EtcdListerWatcher, EtcdStorage, RemoteEtcd, Snapshot
 
 COMPACTION_PERIOD_S = 300.0
 """History in the store is kept for one to two periods. Source: kubernetes/apiserver etcd3/compact.go."""
@@ -157,16 +160,19 @@ class Cluster:
 
     def __init__(
         self,
-        etcd: EmbeddedEtcd,
+        etcd: EmbeddedEtcd | RemoteEtcd,
         nursery: trio.Nursery,
         random: Random,
         *,
+        root: str = ROOT,
         compactor: Compactor,
         watch_cache: bool | Mapping[str, bool] = True,
         consistency_period_s: float = PERIOD_S,
     ) -> None:
         self.etcd = etcd
         """The store itself, for raw puts and deletes."""
+        self.root = root
+        """What every object's key starts with: `/registry/`."""
         self._nursery = nursery
         self._random = random
         self._compactor = compactor
@@ -181,7 +187,8 @@ class Cluster:
         Raises:
             ValueError: a built-in group has no such resource; the message lists what it has.
         """
-        return self._door(find_resource(version, plural))
+        info = find_resource(version, plural)
+        return self._door(msgspec.structs.replace(info, prefix=self.root + info.prefix.removeprefix(ROOT)))
 
     def resource_at(self, prefix: str) -> Resource:
         """The door to whatever is stored under an etcd prefix such as "/registry/pods/".
@@ -189,7 +196,10 @@ class Cluster:
         Raises:
             ValueError: `prefix` does not end in "/".
         """
-        return self._door(resource_at(prefix))
+        if not prefix.startswith(self.root):
+            return self._door(resource_at(prefix))
+        info = resource_at(ROOT + prefix.removeprefix(self.root))
+        return self._door(msgspec.structs.replace(info, prefix=prefix))
 
     def resources(self) -> list[Resource]:
         """Those asked for so far, oldest first."""
@@ -207,7 +217,8 @@ class Cluster:
 
     def _reader(self, info: ResourceInfo) -> Reader:
         random = Random(self._random.getrandbits(64))
-        root, resource_prefix = _split(info.prefix)
+        root, resource_prefix = self._split(info.prefix)
+        supports_progress = self.etcd.supports_progress
         absent = dict(info.absent)
         labels = {"group": info.group_version.rpartition("/")[0], "resource": info.plural}
         store = EtcdStorage(
@@ -217,6 +228,7 @@ class Cluster:
             codec=Codec(group_version=info.group_version, kind=info.kind, fields=info.fields, absent=absent),
             random=random,
             compactor=self._compactor,
+            supports_progress=supports_progress,
             metrics=EtcdMetrics(self._metrics, **labels),
         )
         if not self._is_cached(info):
@@ -226,11 +238,23 @@ class Cluster:
             random=random,
             root=root,
             indexed=info.indexed,
+            supports_progress=supports_progress,
             metrics=CacheMetrics(self._metrics, **labels),
             lister_watcher=EtcdListerWatcher(self.etcd, info.prefix, ObjectReader(info.fields, absent=absent)),
             consistency_period_s=self._consistency_period_s,
         )
         return CachedReader(cached, info.prefix, root, self._nursery)
+
+    def _split(self, prefix: str) -> tuple[str, str]:
+        """Where a storage's root ends and its resource's prefix begins.
+
+        Raises:
+            ValueError: the prefix cannot be a storage's.
+        """
+        if not prefix.strip("/") or not prefix.startswith("/"):
+            raise ValueError(f"{prefix!r} is not the prefix of a resource: start it with '/', and name something")
+        root = self.root.rstrip("/") if prefix.startswith(self.root) else ""
+        return root, prefix.removeprefix(root).rstrip("/")
 
     def _is_cached(self, info: ResourceInfo) -> bool:
         if isinstance(self._watch_cache, bool):
@@ -241,6 +265,8 @@ class Cluster:
 @asynccontextmanager
 async def open_cluster(
     *,
+    etcd: str | Sequence[str] | StoreOptions | None = None,
+    data_dir: str | Path | None = None,
     snapshot: Snapshot | None = None,
     random: Random | None = None,
     ack_turns: Callable[[], int] | None = None,
@@ -248,10 +274,13 @@ async def open_cluster(
     consistency_period_s: float = PERIOD_S,
     watch_cache: bool | Mapping[str, bool] = True,
 ) -> AsyncIterator[Cluster]:
-    """A cluster on an embedded etcd, for as long as the context lasts.
+    """A cluster on an embedded etcd, or on a real one, for as long as the context lasts.
 
     Args:
-        snapshot: what the store holds at first; empty by default.
+        etcd: a real etcd's endpoint, `http://127.0.0.1:2379`, or several, also in one text with commas; StoreOptions
+            where it wants certificates or a password, or keeps the objects elsewhere than under `/registry`.
+        data_dir: where the embedded etcd is kept, to be there again at the next start; in memory alone by default.
+        snapshot: what the embedded etcd holds at first, where nothing is kept yet; nothing by default.
         random: where all chance comes from; the system's by default.
         ack_turns: scheduler turns between a write and its acknowledgement, so that an event may come first; 1 by default.
         compaction_period_s: the store keeps history for one to two of these, which whoever shares it agree on through
@@ -259,43 +288,39 @@ async def open_cluster(
         consistency_period_s: seconds, up to half as many again, between two comparisons of a cache with the store; 0: none.
         watch_cache: False: no caches, every read goes to the store; or which resources have one, by name ("events",
             "deployments.apps"): those that are not named do.
+    Raises:
+        ValueError: arguments that exclude each other; the message says which.
+        EtcdError, OSError: the store cannot be opened; see open_remote_etcd and open_embedded_etcd.
     """
+    options = _store_options(etcd, data_dir)
     chance = random if random is not None else Random()
-    turns = ack_turns if ack_turns is not None else _one_turn
+    store_chance = Random(chance.getrandbits(64))
     async with (
-        open_embedded_etcd(snapshot=snapshot, random=Random(chance.getrandbits(64)), ack_turns=turns) as etcd,
+        open_store(options, random=store_chance, snapshot=snapshot, ack_turns=ack_turns) as store,
         open_service_nursery() as nursery,
     ):
-        compactor = Compactor(etcd, interval_s=compaction_period_s)
+        compactor = Compactor(store, interval_s=compaction_period_s)
         nursery.start_soon(compactor.run, name="compactor")
         yield Cluster(
-            etcd,
+            store,
             nursery,
             chance,
+            root=options.root,
             compactor=compactor,
             watch_cache=watch_cache,
             consistency_period_s=consistency_period_s,
         )
 
 
-def _split(prefix: str) -> tuple[str, str]:
-    """Where a storage's root ends and its resource's prefix begins.
-
-    Raises:
-        ValueError: the prefix cannot be a storage's.
-    """
-    if not prefix.strip("/") or not prefix.startswith("/"):
-        raise ValueError(f"{prefix!r} is not the prefix of a resource: start it with '/', and name something")
-    root = ROOT.rstrip("/") if prefix.startswith(ROOT) else ""
-    return root, prefix.removeprefix(root).rstrip("/")
+def _store_options(etcd: str | Sequence[str] | StoreOptions | None, data_dir: str | Path | None) -> StoreOptions:
+    if isinstance(etcd, StoreOptions):
+        return etcd if data_dir is None else msgspec.structs.replace(etcd, data_dir=data_dir)
+    endpoints = etcd.split(",") if isinstance(etcd, str) else etcd or ()
+    return StoreOptions(endpoints=tuple(endpoints), data_dir=data_dir)
 
 
 def _text(revision: int | None) -> str:
     return "" if revision is None else str(revision)
-
-
-def _one_turn() -> int:
-    return 1
 
 
 def _read_revision(resource_version: str | int) -> int | None:

@@ -11,13 +11,16 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from ._resources import RESOURCES
+from ._stores import ETCD_PREFIX, StoreOptions
 from .simulation import (
     EXIT_BROKEN,
     EXIT_INTERRUPTED,
     EXIT_USAGE,
+    LandingRefused,
     ProgressDisplay,
     ReplayMismatch,
     RunOptions,
@@ -47,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return _trace(options)
-    except TraceError as error:
+    except (TraceError, LandingRefused, StoreError) as error:
         return _fail(str(error), EXIT_USAGE)
     except ReplayMismatch as error:
         return _fail(str(error), EXIT_BROKEN)
@@ -71,6 +74,8 @@ def _trace(options: argparse.Namespace) -> int:
         verify=options.verify,
         watch_cache=options.watch_cache,
         watch_cache_sizes=options.watch_cache_sizes,
+        store=_store_options(options),
+        store_words=_store_words(options),
     )
     trace = load_trace(find_trace(options.trace))
     with ProgressDisplay() as display:
@@ -123,8 +128,77 @@ def _add_trace(commands: argparse._SubParsersAction[_Parser]) -> None:
     trace.add_argument(
         "--verify", action="store_true", help="compare with the watches of a real watch cache recorded beside the trace"
     )
+    _add_store(trace)
     _add_watch_cache(trace)
     trace.add_argument("--json", action="store_true", help="print the report as one JSON document")
+
+
+class StoreError(Exception):
+    """The store cannot be used as it was asked for; the message says what to change."""
+
+
+_STORE_FLAGS = (
+    ("--etcd", "URL[,URL…]", "a real etcd, one server or a cluster (default: an embedded one)"),
+    ("--etcd-prefix", "/PREFIX", f"where objects are kept in it (default: {ETCD_PREFIX})"),
+    ("--etcd-cafile", "PATH", "the authorities to trust, as PEM (default: the system's)"),
+    ("--etcd-certfile", "PATH", "our certificate, as PEM"),
+    ("--etcd-keyfile", "PATH", "its key, as PEM"),
+    ("--etcd-user", "NAME", "who we are to etcd"),
+    ("--etcd-password-file", "PATH", "a file whose first line is the password"),
+    ("--data-dir", "DIR", "keep the embedded etcd there, to be there again at the next start"),
+)
+
+
+def _add_store(command: argparse.ArgumentParser) -> None:
+    """Where objects are kept: the same flags wherever a store is opened."""
+    group = command.add_argument_group("the store")
+    for flag, metavar, text in _STORE_FLAGS:
+        group.add_argument(flag, metavar=metavar, help=text)
+
+
+def _store_options(options: argparse.Namespace) -> StoreOptions:
+    """Raises StoreError: the flags contradict each other, or a file cannot be read."""
+    if options.etcd is not None and options.data_dir is not None:
+        raise StoreError("--etcd and --data-dir exclude each other: a real etcd keeps its data itself")
+    given = [flag for flag, *_ in _STORE_FLAGS[1:-1] if getattr(options, flag[2:].replace("-", "_")) is not None]
+    if options.etcd is None and given and given != ["--etcd-prefix"]:
+        raise StoreError(f"{given[-1]} is for a real etcd: say with --etcd where that is")
+    endpoints = (
+        tuple(part.strip() for part in options.etcd.split(",") if part.strip()) if options.etcd is not None else ()
+    )
+    if options.etcd is not None and not endpoints:
+        raise StoreError("--etcd names no endpoint: write it as http://127.0.0.1:2379")
+    try:
+        return StoreOptions(
+            endpoints=endpoints,
+            prefix=options.etcd_prefix or ETCD_PREFIX,
+            cafile=options.etcd_cafile or "",
+            certfile=options.etcd_certfile or "",
+            keyfile=options.etcd_keyfile or "",
+            user=options.etcd_user or "",
+            password=_read_password(options.etcd_password_file),
+            data_dir=options.data_dir,
+        )
+    except ValueError as error:
+        raise StoreError(str(error)) from error
+
+
+def _read_password(path: str | None) -> str:
+    if path is None:
+        return ""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"--etcd-password-file: {error}") from error
+    if not lines or not lines[0]:
+        raise StoreError(f"--etcd-password-file: {path} is empty: its first line is the password")
+    return lines[0]
+
+
+def _store_words(options: argparse.Namespace) -> tuple[str, ...]:
+    """The store's flags as they were given, to be given again."""
+    given = ((flag, getattr(options, flag[2:].replace("-", "_"))) for flag, *_ in _STORE_FLAGS)
+    return tuple(word for flag, value in given if value is not None for word in (flag, value))
 
 
 def _add_watch_cache(command: argparse.ArgumentParser) -> None:

@@ -23,6 +23,7 @@ from ._history import Opened as Opened
 from ._history import Received as Received
 from ._history import StoreChange as StoreChange
 from ._history import StoreHistory as StoreHistory
+from ._landing import LandingRefused as LandingRefused
 from ._meter import LagHistogram as LagHistogram
 from ._meter import LagSummary as LagSummary
 from ._meter import Meter as Meter

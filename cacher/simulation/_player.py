@@ -16,6 +16,7 @@ import trio
 
 from cacher.storage.etcd import DeleteRange, Etcd, EtcdError, EventKind, KeyValue, Put, prefix_end
 
+from ._landing import grant
 from ._trace import Step, Trace, TraceEvent, resource_prefix
 
 # A lease must outlive the trace also on a machine that falls behind its pace; an hour is far more than a trace lasts.
@@ -70,12 +71,18 @@ class Played(msgspec.Struct):
     """Keys compared with the recorded end state, by all their parts."""
 
 
+def lease_ttl_s(trace: Trace, speed: float) -> int:
+    """How long a lease of `trace` is granted for, so that none runs out by itself."""
+    return math.ceil(trace.duration_s / speed) + _LEASE_MARGIN_S
+
+
 class Player:
     """Writes one trace into one store that was opened from its snapshot.
 
     Args:
         before_step: called right before each write is handed to the store, to stamp when it was published.
         after_step: called once the write was acknowledged with the recorded revision.
+        granted: the leases of the snapshot, where they have been granted.
     """
 
     def __init__(
@@ -86,6 +93,7 @@ class Player:
         *,
         before_step: Observer | None = None,
         after_step: Observer | None = None,
+        granted: Iterable[int] = (),
     ) -> None:
         self.trace = trace
         self.played = Played(trace.start_revision)
@@ -96,6 +104,7 @@ class Player:
         self._before_step = before_step
         self._after_step = after_step
         self._leases = _LeaseBook(trace)
+        self._leases.granted(*granted)
 
     async def run(self) -> Played:
         """Play the trace to its end, once.
@@ -104,7 +113,7 @@ class Player:
             ReplayMismatch: a revision, or a key at the end, is not as recorded.
         """
         await self._check_start()
-        for lease in self._leases.of_snapshot():
+        for lease in self._leases.missing_of_snapshot():
             await self._grant(lease)
         for step in self.trace.revisions():
             await self._timetable.wait(step.t)
@@ -145,8 +154,7 @@ class Player:
         return (await self._etcd.txn(success=[_operation(event) for event in step.events])).revision
 
     async def _grant(self, lease: int) -> None:
-        ttl_s = math.ceil(self.trace.duration_s / self._timetable.speed) + _LEASE_MARGIN_S
-        await self._etcd.lease_grant(ttl_s, lease=lease)
+        await grant(self._etcd, lease, lease_ttl_s(self.trace, self._timetable.speed))
         self._leases.granted(lease)
         self.played.leases_granted += 1
 
@@ -210,12 +218,12 @@ class _LeaseBook:
         for kv in trace.snapshot.kvs:
             self._attach(kv.key.decode(), kv.lease)
 
-    def of_snapshot(self) -> list[int]:
-        """The leases that keys hang on before the first step."""
-        return sorted(self._keys_of)
+    def missing_of_snapshot(self) -> list[int]:
+        """The leases that keys hang on before the first step and that have yet to be granted."""
+        return sorted(self._keys_of.keys() - self._granted.keys())
 
-    def granted(self, lease: int) -> None:
-        self._granted[lease] = None
+    def granted(self, *leases: int) -> None:
+        self._granted.update(dict.fromkeys(leases))
 
     def missing_in(self, step: Step) -> list[int]:
         """The leases that `step` puts keys on and that have yet to be granted, in order of use."""

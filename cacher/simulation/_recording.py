@@ -8,7 +8,7 @@ during a run.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -98,6 +98,8 @@ class Recording(msgspec.Struct, frozen=True):
     last_revision: int
     """Of the last event; `revision` where there is none."""
     refusal: Refusal | None = None
+    translate: Callable[[Document], Document] | None = None
+    """What a recorded object is here, where the trace was brought to other revisions."""
 
     def initial(self) -> list[Document]:
         """The initial state in its order, with the `kind` and `apiVersion` that a list leaves out. Reads the file."""
@@ -106,7 +108,7 @@ class Recording(msgspec.Struct, frozen=True):
         line = next(line for line in _decoded(self.path, _CONTENT) if line.kind == "list")
         body: Document = msgspec.json.decode(line.body)
         shape = {"kind": str(body["kind"]).removesuffix("List"), "apiVersion": body["apiVersion"]}
-        return [shape | item for item in body.get("items") or []]
+        return [self._here(shape | item) for item in body.get("items") or []]
 
     def events(self) -> Iterator[tuple[str, Document]]:
         """Type and object of every event after the initial state, without bookmarks. Reads the file as it goes."""
@@ -117,7 +119,10 @@ class Recording(msgspec.Struct, frozen=True):
     def _changes(self) -> Iterator[tuple[str, Document]]:
         for line in _decoded(self.path, _CONTENT):
             if line.event is not None and line.event.type in _CHANGES:
-                yield line.event.type, msgspec.json.decode(line.event.object)
+                yield line.event.type, self._here(msgspec.json.decode(line.event.object))
+
+    def _here(self, document: Document) -> Document:
+        return document if self.translate is None else self.translate(document)
 
 
 def load_recordings(prefix: Path) -> list[Recording]:

@@ -196,6 +196,7 @@ def replay_command(
     verify: bool,
     watch_cache: bool = True,
     watch_cache_sizes: Sequence[tuple[str, int]] = (),
+    store_words: Sequence[str] = (),
 ) -> str:
     """The command that runs the same again."""
     words = ["watchcache", "trace", trace, "--clients", str(clients), "--seed", str(seed)]
@@ -204,7 +205,7 @@ def replay_command(
     words += [] if watch_cache else ["--watch-cache", "false"]
     sizes = ",".join(f"{resource}={size}" for resource, size in watch_cache_sizes)
     words += ["--watch-cache-sizes", sizes] if sizes else []
-    return shlex.join(words)
+    return shlex.join([*words, *store_words])
 
 
 def cacher_facts(

@@ -14,16 +14,18 @@ from typing import Protocol
 import msgspec
 import trio
 
+from cacher.storage.etcd import EmbeddedEtcd
 from watch import NotReady, ObjectReader, TooLargeResourceVersion
 
-from .. import CacherStatistics, Cluster, Resource, open_cluster
+from .. import CacherStatistics, Cluster, Resource, StoreOptions, open_cluster
 from ._client_plans import ClientPlan, main_prefix, plan_clients
 from ._clients import open_clients
 from ._determinism import Streams, run_deterministic
 from ._digest import digest
 from ._history import History, StoreChange, StoreHistory
+from ._landing import Landed, land
 from ._meter import Meter, memory_peak_bytes
-from ._player import Played, Player, Timetable
+from ._player import Played, Player, Timetable, lease_ttl_s
 from ._recorder import Recorder
 from ._recording import Recording, load_recordings
 from ._report import (
@@ -46,6 +48,11 @@ CATCH_UP_S = 60.0
 """After the last write each cache has this long, on the run's clock, to get there. It needs a tenth of a second."""
 ACK_TURNS_MAX = 3
 """An event may arrive before its write is acknowledged, or up to so many scheduler turns after; drawn for each write."""
+
+
+AS_FAST_AS_IT_CAN = 1e6
+"""Trace seconds in a real second, where nothing but the store itself holds up the play."""
+SAMPLE_PERIOD_MIN_S = 0.5
 
 
 class Display(Protocol):
@@ -81,6 +88,17 @@ class RunOptions(msgspec.Struct, frozen=True):
     watch_cache_sizes: tuple[tuple[str, int], ...] = ()
     """By resource, as kubectl writes it; 0: it has no cache, and whoever reads it reads the store."""
 
+    store: StoreOptions = StoreOptions()
+    """Where the trace is played. What is on a network or a disk knows no virtual clock: there, it is played as fast as that
+    can."""
+    store_words: tuple[str, ...] = ()
+    """The same, as it was said on the command line."""
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether a run is the same each time: under the virtual clock, with nothing from outside."""
+        return self.speed is None and self.store == StoreOptions()
+
     @property
     def caches(self) -> bool | dict[str, bool]:
         """Which resources have a cache, as `open_cluster` wants it."""
@@ -114,6 +132,7 @@ class TraceRun:
         self._display = display or NoDisplay()
         self._streams = Streams(options.seed)
         self._resources: dict[str, Resource] = {}
+        self._landed: Landed | None = None
         self._plans: list[ClientPlan] = []
         self._caches: tuple[CacherFacts, ...] = ()
         self._recordings: list[Recording] = []
@@ -141,7 +160,7 @@ class TraceRun:
             self._display.phase("reading the recorded watches")
             self._recordings = load_recordings(self.trace.prefix)
         try:
-            if self.options.speed is None:
+            if self.options.is_repeatable:
                 run_deterministic(self._main, seed=self.options.seed)
             else:
                 trio.run(self._main)
@@ -172,6 +191,7 @@ class TraceRun:
                 verify=options.verify,
                 watch_cache=options.watch_cache,
                 watch_cache_sizes=options.watch_cache_sizes,
+                store_words=options.store_words,
             ),
             start_revision=self.trace.start_revision,
             end_revision=self.trace.end_revision,
@@ -191,7 +211,7 @@ class TraceRun:
             memory_peak_bytes=memory_peak_bytes(),
             verify=self._verify,
             guarantees=guarantees,
-            digest=digest(self.history) if options.speed is None else NOT_REPEATABLE,
+            digest=digest(self.history) if options.is_repeatable else NOT_REPEATABLE,
             interrupted=self.interrupted,
             lagging=self.lagging,
         )
@@ -217,7 +237,8 @@ class TraceRun:
     async def _main(self) -> None:
         stream = self._streams.stream
         async with open_cluster(
-            snapshot=self.trace.snapshot,
+            etcd=self.options.store,
+            snapshot=None if self.options.store.is_remote else self.trace.snapshot,
             random=stream("cluster"),
             ack_turns=self._ack_turns(stream("acknowledgements")),
             compaction_period_s=0,  # its key would take revisions that the trace gave to something else
@@ -231,10 +252,13 @@ class TraceRun:
             self.history.finished = not self.lagging
 
     def _ack_turns(self, random: Random) -> Callable[[], int] | None:
-        return None if self.options.speed is not None else lambda: random.randint(0, ACK_TURNS_MAX)
+        return (lambda: random.randint(0, ACK_TURNS_MAX)) if self.options.is_repeatable else None
 
     async def _prepare(self, cluster: Cluster) -> None:
         """Every resource of the trace has a cache that serves, and the recorder knows what will be true of it."""
+        if self.options.store.is_remote:
+            self._display.phase(f"writing {len(self.trace.snapshot.kvs):,} keys of the snapshot")
+            await self._land(cluster)
         self._display.phase("filling the caches")
         self._resources = await open_resources(cluster, self.trace)
         self.history.stores.update(store_histories(self.trace, self._resources))
@@ -245,13 +269,33 @@ class TraceRun:
             duration_s=self.trace.duration_s,
         )
 
+    async def _land(self, cluster: Cluster) -> None:
+        """From here on the trace is what a store with a history of its own makes of it."""
+        ttl_s = lease_ttl_s(self.trace, self.options.speed or 1.0)
+        landed = await land(self.trace, cluster.etcd, key_prefix=cluster.root, lease_ttl_s=ttl_s)
+        self._landed, self.trace = landed, landed.trace
+        self._recordings = [landed.landing.recording(recording) for recording in self._recordings]
+        self.played = Played(self.trace.start_revision)
+        self.history.end_revision = self.trace.end_revision
+
+    def _store_revision(self, cluster: Cluster) -> Callable[[], int]:
+        """The store's revision now, or where nobody but the store knows it, what it has acknowledged."""
+        etcd = cluster.etcd
+        return lambda: etcd.revision if isinstance(etcd, EmbeddedEtcd) else self.played.revision
+
     async def _run(self, cluster: Cluster) -> None:
-        speed = self.options.speed or 1.0
+        is_repeatable = self.options.is_repeatable
+        speed = self.options.speed or (1.0 if is_repeatable else AS_FAST_AS_IT_CAN)
+        sample_period_s = max(SAMPLE_PERIOD_S / speed, 0 if is_repeatable else SAMPLE_PERIOD_MIN_S)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(sample_for_ever, self._resources, self.recorder, SAMPLE_PERIOD_S / speed)
+            nursery.start_soon(sample_for_ever, self._resources, self.recorder, sample_period_s)
             self._display.phase(f"opening {len(self._plans):,} clients")
             async with open_clients(
-                self._plans, self._resources, self.recorder, store_revision=lambda: cluster.etcd.revision, speed=speed
+                self._plans,
+                self._resources,
+                self.recorder,
+                store_revision=self._store_revision(cluster),
+                speed=speed,
             ):
                 await self._play(cluster, Timetable(trio.current_time(), speed))
                 self._display.phase("catching up")
@@ -264,7 +308,14 @@ class TraceRun:
         """Play the trace to its end, with the recorded watches repeated beside it where that was asked for."""
         self._display.phase("playing")
         self.recorder.play_starts()
-        player = Player(self.trace, cluster.etcd, timetable, before_step=self._before_step, after_step=self._after_step)
+        player = Player(
+            self.trace,
+            cluster.etcd,
+            timetable,
+            before_step=self._before_step,
+            after_step=self._after_step,
+            granted=self._landed.leases if self._landed else (),
+        )
         self.played = player.played
         async with trio.open_nursery() as nursery:
             if self.options.verify:
@@ -278,7 +329,8 @@ class TraceRun:
         self._display.stepped(self)
 
     async def _compare_recordings(self, cluster: Cluster, timetable: Timetable, finished: trio.Event) -> None:
-        found = await verify(self._recordings, self.trace, cluster, timetable, finished)
+        compared = _Compared(cluster, self._store_revision(cluster))
+        found = await verify(self._recordings, self.trace, compared, timetable, finished)
         self._verify = VerifyFacts(tuple(found.lines()), found.differences)
 
     def _keep_cache_facts(self) -> None:
@@ -293,6 +345,22 @@ class TraceRun:
             )
             for prefix, resource in self._resources.items()
         )
+
+
+class _Compared:
+    """A cluster as `verify` sees it: its resources, and how far its store is."""
+
+    def __init__(self, cluster: Cluster, revision: Callable[[], int]) -> None:
+        self.resource = cluster.resource
+        self._revision = revision
+
+    @property
+    def revision(self) -> int:
+        return self._revision()
+
+    @property
+    def etcd(self) -> _Compared:
+        return self
 
 
 async def open_resources(cluster: Cluster, trace: Trace) -> dict[str, Resource]:

@@ -185,7 +185,9 @@ def test_who_waits_for_a_revision_then_finds_all_up_to_it_on_every_open_watch_wi
                         await pods.wait_until_fresh(cluster.etcd.revision)
                     with pytest.raises(trio.WouldBlock):
                         second.receive_nowait()
-                    assert watch_cache or second.revision == cluster.etcd.revision, "resumed from there, it misses nothing"
+                    assert watch_cache or second.revision == cluster.etcd.revision, (
+                        "resumed from there, it misses nothing"
+                    )
 
     run(main)
 

@@ -133,6 +133,11 @@ class EmbeddedEtcd:
             watchers_unsynced=len(watchers) - synced,
         )
 
+    @property
+    def supports_progress(self) -> bool:
+        """See Etcd.supports_progress: always."""
+        return True
+
     # --- keys ---------------------------------------------------------------------------------------------------------
 
     async def range(

@@ -315,6 +315,11 @@ class Etcd(Protocol):
     Every method can raise InvalidRequestError (the request makes no sense: change it) and trio.ClosedResourceError.
     """
 
+    @property
+    def supports_progress(self) -> bool:
+        """Whether the progress that its watches tell can be believed; see EtcdWatch.request_progress."""
+        ...
+
     async def range(
         self,
         key: str | bytes,
