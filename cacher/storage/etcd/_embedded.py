@@ -423,6 +423,8 @@ async def _serve(
             yield etcd
         finally:
             await etcd._close()
+            if commits is not None:
+                commits.stop()
 
 
 def _bytes(text: str | bytes) -> bytes:

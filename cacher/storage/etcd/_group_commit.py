@@ -9,7 +9,7 @@ settled, and gives the record here. Nobody else sees it yet:
                  of reads that may have seen it       └── all wait until it is settled ──► given
 
 So every answer is from one order of all calls, and none tells what a crash could undo. The price is that a read waits for the
-commits under way when it was made, and never for later ones. A group is closed when a turn of all tasks has added nothing to
+commits under way when it was made, and never for later ones. A group is closed when two turns of all tasks have added nothing to
 it, and at the latest after 2 ms or with 256 records; while it is being committed, the next one fills. The writers bound what
 waits here: each waits for its own.
 
@@ -36,6 +36,9 @@ from ._worker_thread import Worker
 GROUP_WAIT_S = 0.002
 """A group that keeps growing is closed after so long: about what a sync of the disk takes."""
 
+QUIET_TURNS = 2
+"""One would not do: of two turns of a writer, the first may come before ours and the next one after our next."""
+
 GROUP_RECORDS_MAX = 256
 """At 20 µs a record, a commit of so many takes about as long again as the sync."""
 
@@ -57,7 +60,7 @@ class Group:
 
 
 class GroupCommit:
-    """The records of one store on their way to its file. `run` carries them; it is started once, by the opener."""
+    """The records of one store on their way to its file. `run` carries them; it is started once, by the opener, until `stop`."""
 
     def __init__(self, file: SqliteFile, worker: Worker, leftover: list[Superfluous]) -> None:
         self.failure: DataDirError | None = None
@@ -68,6 +71,8 @@ class GroupCommit:
         self._groups: deque[Group] = deque()
         self._under_way: Group | None = None
         self._bell = Bell()
+        # Whoever cancels the store's user does not undo the promise to those whose writes are on their way.
+        self._scope = trio.CancelScope(shield=True)
 
     # --- for the store and its callers --------------------------------------------------------------------------------
 
@@ -117,17 +122,22 @@ class GroupCommit:
     # --- the task -----------------------------------------------------------------------------------------------------
 
     async def run(self, store: WatchableStore) -> None:
-        """Commit group after group and publish them to `store`, until the disk fails or the task is cancelled."""
+        """Commit group after group and publish them to `store`, until the disk fails or `stop`; a cancellation is not heard."""
         try:
-            while True:
-                if not self._groups and not self._superfluous:
-                    await self._bell.wait()
-                await self._step(store)
+            with self._scope:
+                while True:
+                    if not self._groups and not self._superfluous:
+                        await self._bell.wait()
+                    await self._step(store)
         except DataDirError as error:
             self._fail(error)
         finally:
             # However this ends, nobody waits for what will never come.
             self._fail(DataDirFailedError(self._file.path, "was closed: open it again"))
+
+    def stop(self) -> None:
+        """End `run`. Whoever still waits is refused, so `settle` first."""
+        self._scope.cancel()
 
     async def _step(self, store: WatchableStore) -> None:
         """One commit, of the oldest group or of nothing but superfluous rows."""
@@ -145,11 +155,14 @@ class GroupCommit:
             await self._vacuum()
 
     async def _linger(self, group: Group) -> None:
-        """Let all tasks that are ready have a turn, and another one for as long as they add to the group."""
-        count = 0
-        while count < len(group.records) < GROUP_RECORDS_MAX and trio.current_time() < group.began_s + GROUP_WAIT_S:
+        """Let all tasks that are ready have their turns, for as long as they add to the group."""
+        quiet_turns = 0
+        while quiet_turns < QUIET_TURNS and len(group.records) < GROUP_RECORDS_MAX:
+            if trio.current_time() >= group.began_s + GROUP_WAIT_S:
+                return
             count = len(group.records)
             await trio.lowlevel.checkpoint()
+            quiet_turns = quiet_turns + 1 if count == len(group.records) else 0
 
     def _publish(self, group: Group, store: WatchableStore) -> None:
         for record in group.records:

@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from ._data_dir import DataDirError, DataDirFailedError, DataDirInUseError, DataDirInvalidError
-from ._version_log import Row, Superfluous, checksum
+from ._version_log import DamagedError, Row, Superfluous, checksum
 
 APPLICATION_ID = 0x77634554
 """What tells our file from another program's: "wcET" in the place that SQLite has for it."""
@@ -129,7 +129,11 @@ class SqliteFile:
             states = self._all("SELECT compact_revision, history_floor, checksum FROM state")
             leases = self._all("SELECT id, ttl_s, checksum FROM lease ORDER BY id")
             (last_seq,) = self._all("SELECT coalesce(max(seq), 0) FROM version")[0]
-        if len(states) != 1 or any(checksum(first, second) != sum_ for first, second, sum_ in states + leases):
+        try:
+            is_whole = all(checksum(first, second) == sum_ for first, second, sum_ in states + leases)
+        except DamagedError:
+            is_whole = False
+        if len(states) != 1 or not is_whole:
             raise self.damaged("the table of leases or of the compact revision does not fit its checksums")
         compact_revision, history_floor, _ = states[0]
         return Header(compact_revision, history_floor, {id_: ttl_s for id_, ttl_s, _ in leases}, last_seq)
@@ -181,6 +185,7 @@ class SqliteFile:
     # --- opening ------------------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
+        self._connection.text_factory = bytes  # we store no text; what damage makes of a row is judged by its checksum
         self._connection.execute("PRAGMA trusted_schema = OFF")
         # No other program comes in between, and there is no shared memory to outlive a crash.
         self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -221,8 +226,8 @@ class SqliteFile:
         return value
 
     def _word(self, pragma: str) -> str:
-        value: str = self._connection.execute(f"PRAGMA {pragma}").fetchone()[0]
-        return value
+        value: bytes = self._connection.execute(f"PRAGMA {pragma}").fetchone()[0]
+        return value.decode(errors="replace")
 
     def _set_state(self, compact_revision: int, history_floor: int) -> None:
         sum_ = checksum(compact_revision, history_floor)

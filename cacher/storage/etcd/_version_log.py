@@ -14,7 +14,8 @@ write leaves there, what a compaction makes superfluous, how rows become a store
 
     compact(4) makes the rows of 2 and 3 superfluous. The tombstone stays: a watch may start at 4.
 
-Superfluous rows are taken away some time after the compaction, and it does no harm when some of them are found again at opening.
+Superfluous rows are taken away some time after the compaction, oldest first, so it does no harm when some of them are found
+again at opening. (A tombstone that went before the version which it ended would bring the key back to life.)
 """
 
 from __future__ import annotations
@@ -89,12 +90,22 @@ def _row(seq: int, kv: KeyValue) -> Row:
 
 
 def _row_checksum(seq: int, create: int, version: int, lease: int, key: bytes, value: bytes) -> int:
-    return crc32(value, crc32(key, crc32(_HEAD.pack(seq, create, version, lease, len(key)))))
+    try:
+        return crc32(value, crc32(key, crc32(_HEAD.pack(seq, create, version, lease, len(key)))))
+    except (struct.error, TypeError) as error:  # damage can make a text of a number
+        raise DamagedError("a row does not hold what rows hold") from error
 
 
 def checksum(first: int, second: int) -> int:
-    """Of a row of two numbers; what a disk gives back changed does not fit it."""
-    return crc32(_PAIR.pack(first, second))
+    """Of a row of two numbers; what a disk gives back changed does not fit it.
+
+    Raises:
+        DamagedError: they are no numbers at all.
+    """
+    try:
+        return crc32(_PAIR.pack(first, second))
+    except struct.error as error:
+        raise DamagedError("a row does not hold what rows hold") from error
 
 
 # --- what a compaction makes superfluous ------------------------------------------------------------------------------
@@ -102,6 +113,8 @@ def checksum(first: int, second: int) -> int:
 
 def superfluous(groups: Iterable[Sequence[EtcdEvent]], revision: int) -> Iterator[Superfluous]:
     """What compacting at `revision` makes so; `groups`: the history up to and with it, as it is before the compaction.
+
+    To be taken away in this order, any number at a time: each key's versions go oldest first.
 
     Cost: O(1) an event.
     """

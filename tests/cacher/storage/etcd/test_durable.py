@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import sqlite3
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -41,17 +40,6 @@ def opener(data_dir: Path, **options):
             etcd._store._check()
 
     return open_etcd
-
-
-@pytest.fixture
-def quick_dir(tmp_path):
-    """A directory in memory where there is one: hundreds of commits, of which no test asks whether they outlive a power cut."""
-    if os.access("/dev/shm", os.W_OK):
-        path = Path("/dev/shm") / f"watchcache-test-{os.getpid()}-{tmp_path.name}"
-        yield path
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        yield tmp_path / "data"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)

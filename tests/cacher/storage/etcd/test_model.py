@@ -188,7 +188,7 @@ class EtcdAgainstModel(RuleBasedStateMachine):
             expected = FutureRevisionError
         elif revision <= self.model.compacted:
             expected = CompactedError
-        assert outcome(lambda: self.store.mvcc.compact(revision)) is expected
+        assert outcome(lambda: self.store.compact(revision)) is expected
         if expected is None:
             self.model.compacted = self.model.floor = revision
 
@@ -197,7 +197,7 @@ class EtcdAgainstModel(RuleBasedStateMachine):
     @rule(lease=st.integers(1, 2), ttl=st.integers(1, 4))
     def grant(self, lease: int, ttl: int) -> None:
         refused = LeaseExistsError if lease in self.model.leases else None
-        assert outcome(lambda: self.lessor.grant(ttl, now_s=self.now, lease=lease)) is refused
+        assert outcome(lambda: self.store.lease_grant(ttl, now_s=self.now, lease=lease)) is refused
         if not refused:
             self.model.leases[lease] = (self.now + ttl, ttl)
 
