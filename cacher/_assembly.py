@@ -66,6 +66,7 @@ class Resource:
         long as it takes, also for a reader whose buffer is full.
         Raises:
             watch.TooLargeResourceVersion: the cache was not so far within 3 s.
+            ProgressUntrusted: there is no cache, and this etcd's word on its progress is not to be trusted.
         """
         await self._reader.wait_until_fresh(revision, watch)
 
@@ -232,7 +233,7 @@ class Cluster:
             metrics=EtcdMetrics(self._metrics, **labels),
         )
         if not self._is_cached(info):
-            return StoreReader(store, info.prefix, root)
+            return StoreReader(store, info.prefix, root, supports_progress=supports_progress)
         cached = CacherStorage(
             store,
             random=random,

@@ -54,6 +54,7 @@ from .storage import (
     ListPlan,
     ListResult,
     Preconditions,
+    ProgressUntrusted,
     Semantics,
     Stats,
     StatusError,
@@ -70,10 +71,6 @@ from .storage import (
 )
 from .storage._metrics import CacheMetrics
 from .storage._nursery import open_service_nursery
-
-NO_PROGRESS = (
-    "a watch stream was requested by the client but the required storage feature RequestWatchProgress is disabled"
-)
 
 
 class CacherStorage:
@@ -384,7 +381,7 @@ class CacherStorage:
         plan = plan_watch(options, self.semantics)
         try:
             if plan.has_end and not self.supports_progress:
-                raise InternalError(NO_PROGRESS)
+                raise ProgressUntrusted
             if plan.asks_current:
                 revision = await self._underlying.current_resource_version()
             if plan.waits:

@@ -32,6 +32,7 @@ from .simulation import (
     package_version,
     render,
 )
+from .storage.etcd import EtcdError
 
 CLIENTS_MAX = 1_000_000
 """A client takes some 10 KB and a trio task; a million do not fit most machines, more is a slip of the finger."""
@@ -50,15 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return _trace(options)
-    except (TraceError, LandingRefused, StoreError) as error:
+    except BrokenPipeError:  # the reader of our output went away, as `head` does; Python would complain again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_INTERRUPTED
+    except (TraceError, LandingRefused, StoreError, EtcdError, OSError) as error:
         return _fail(str(error), EXIT_USAGE)
     except ReplayMismatch as error:
         return _fail(str(error), EXIT_BROKEN)
     except KeyboardInterrupt:  # before there was anything to report
         return _fail("interrupted", EXIT_INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output went away, as `head` does; Python would complain again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_INTERRUPTED
 
 
 def _fail(message: str, code: int) -> int:

@@ -19,7 +19,7 @@ from ._cacher import CacherStatistics
 from ._cacher_storage import CacherStorage
 from ._store_watch import ResourceWatch, StoreWatch, open_store_watch
 from ._streams import FailedStream
-from .storage import Interface, ListOptions
+from .storage import Interface, ListOptions, ProgressUntrusted
 
 PROGRESS_PERIOD_S = 0.1
 """How often a store is asked how far its watches are, while somebody waits for that."""
@@ -137,8 +137,9 @@ class CachedReader(Reader):
 class StoreReader(Reader):
     """Reads from a storage without a cache."""
 
-    def __init__(self, storage: Interface, prefix: str, root: str) -> None:
+    def __init__(self, storage: Interface, prefix: str, root: str, *, supports_progress: bool = True) -> None:
         super().__init__(storage, prefix, root)
+        self._supports_progress = supports_progress
         self._watches: dict[StoreWatch, None] = {}
 
     async def ready(self) -> None:
@@ -158,6 +159,8 @@ class StoreReader(Reader):
     async def wait_until_fresh(self, revision: int, watch: ResourceWatch | None = None) -> None:
         """See Resource.wait_until_fresh."""
         await trio.lowlevel.checkpoint()
+        if not self._supports_progress:
+            raise ProgressUntrusted
         while any(each.is_behind(revision) for each in list(self._watches) if watch in (None, each)):
             await self.storage.request_watch_progress()
             await trio.sleep(PROGRESS_PERIOD_S)

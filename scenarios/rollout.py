@@ -62,7 +62,7 @@ async def play(trace: Trace, clients: int, seed: int) -> Recorder:
                 clock = Timetable(trio.current_time())
                 player = Player(trace, cluster.etcd, clock, before_step=lambda step: recorder.published(step.revision))
                 await player.run()  # stops with file and line where a revision is not as recorded
-                lagging = await catch_up(resources, trace.end_revision)
+                lagging = await catch_up(resources, trace.last_revisions())
             recorder.play_ends()
             nursery.cancel_scope.cancel()
 

@@ -17,14 +17,15 @@ from typing import Protocol
 
 import trio
 
+from cacher.storage import ProgressUntrusted
 from watch import Expired, NotReady, TooLargeResourceVersion
 
 from .. import ObjectList, ResourceWatch
 from ._client_plans import ClientPlan
 from ._recorder import ClientLog, Recorder
 
-SETTLE_S = 60.0
-"""A watch without a cache that the store has not brought up to date by then is closed as it is."""
+SETTLE_S = 5.0
+"""A watch without a cache that is not known to be up to date by then is closed as it is."""
 SETTLE_POLL_S = 0.01
 
 
@@ -122,6 +123,7 @@ class Client:
         self._store_revision = store_revision
         self._speed = speed
         self._revision: int | None = None  # where to watch from; None: list first
+        self._streams = plan.streaming
         terms = plan.terms
         self._terms = {
             "namespace": terms.namespace or None,
@@ -135,7 +137,7 @@ class Client:
         await self._sleep(self.plan.start_at_s)
         while True:
             resumes = self._revision is not None
-            if not resumes and not self.plan.streaming:
+            if not resumes and not self._streams:
                 await self._list()
             outcome = await self._stay(resumes=resumes)
             if outcome is _Outcome.DRAINED:
@@ -179,6 +181,10 @@ class Client:
             self._log.retries += 1
             await trio.sleep(refusal.retry_after_s)
             return _Outcome.ENDED
+        except ProgressUntrusted:  # it lists from here on, as Kubernetes' clients do
+            self._streams = False
+            self._log.retries += 1
+            return _Outcome.ENDED
 
     async def _read(self, watch: ResourceWatch) -> _Outcome:
         """Take batch after batch, until the plan says to go away or the drain is asked for. Cost: one wake a batch."""
@@ -216,9 +222,14 @@ class Client:
 
     async def _has_settled(self, watch: ResourceWatch) -> bool:
         """Whether all that the store has is here, within a moment; a full buffer must then be read first."""
-        with trio.move_on_after(SETTLE_POLL_S) as waiting:
-            await self._resource.wait_until_fresh(self._store_revision(), watch=watch)
-        return not waiting.cancelled_caught
+        with trio.move_on_after(SETTLE_POLL_S):
+            try:
+                await self._resource.wait_until_fresh(self._store_revision(), watch=watch)
+            except ProgressUntrusted:  # nobody can tell
+                await trio.sleep(SETTLE_POLL_S)
+            else:
+                return True
+        return False
 
     def _take_all(self, watch: ResourceWatch) -> None:
         with suppress(trio.WouldBlock):

@@ -43,7 +43,10 @@ class Landing(msgspec.Struct, frozen=True):
     """Where each of these was written."""
 
     def at(self, revision: int) -> int:
-        """Where `revision` landed; for one before the snapshot that left no key, where the last key before it did. Cost: O(log keys)."""
+        """Where `revision` landed; of one before the snapshot that left no key, where the last key before it did.
+
+        Cost: O(log keys).
+        """
         if revision >= self.recorded_start:
             return self.start + revision - self.recorded_start
         index = bisect_right(self.recorded, revision)

@@ -183,6 +183,13 @@ class Trace(msgspec.Struct, frozen=True):
         """The last revision made at or before `t` seconds. Cost: O(number of revisions)."""
         return max((step.revision for step in self.revisions() if step.t <= t), default=self.start_revision)
 
+    def last_revisions(self) -> dict[str, int]:
+        """For each resource's prefix the last revision that changed it, or the start. Cost: O(number of events)."""
+        last = dict.fromkeys(self.prefixes(), self.start_revision)
+        for event in self.events:
+            last[resource_prefix(event.key, self.key_prefix)] = event.revision
+        return last
+
     def prefixes(self) -> list[str]:
         """The etcd prefixes of all resources in the trace, sorted. Cost: O(number of events)."""
         keys = [kv.key.decode() for kv in self.snapshot.kvs] + [event.key for event in self.events]

@@ -14,7 +14,6 @@ from typing import Protocol
 import msgspec
 import trio
 
-from cacher.storage.etcd import EmbeddedEtcd
 from watch import NotReady, ObjectReader, TooLargeResourceVersion
 
 from .. import CacherStatistics, Cluster, Resource, StoreOptions, open_cluster
@@ -278,11 +277,6 @@ class TraceRun:
         self.played = Played(self.trace.start_revision)
         self.history.end_revision = self.trace.end_revision
 
-    def _store_revision(self, cluster: Cluster) -> Callable[[], int]:
-        """The store's revision now, or where nobody but the store knows it, what it has acknowledged."""
-        etcd = cluster.etcd
-        return lambda: etcd.revision if isinstance(etcd, EmbeddedEtcd) else self.played.revision
-
     async def _run(self, cluster: Cluster) -> None:
         is_repeatable = self.options.is_repeatable
         speed = self.options.speed or (1.0 if is_repeatable else AS_FAST_AS_IT_CAN)
@@ -294,12 +288,12 @@ class TraceRun:
                 self._plans,
                 self._resources,
                 self.recorder,
-                store_revision=self._store_revision(cluster),
+                store_revision=lambda: cluster.etcd.revision,
                 speed=speed,
             ):
                 await self._play(cluster, Timetable(trio.current_time(), speed))
                 self._display.phase("catching up")
-                self.lagging = await catch_up(self._resources, self.trace.end_revision)
+                self.lagging = await catch_up(self._resources, self.trace.last_revisions())
                 await sample(self._resources, self.recorder, with_objects=True)
             self.recorder.play_ends()
             nursery.cancel_scope.cancel()
@@ -329,8 +323,7 @@ class TraceRun:
         self._display.stepped(self)
 
     async def _compare_recordings(self, cluster: Cluster, timetable: Timetable, finished: trio.Event) -> None:
-        compared = _Compared(cluster, self._store_revision(cluster))
-        found = await verify(self._recordings, self.trace, compared, timetable, finished)
+        found = await verify(self._recordings, self.trace, cluster, timetable, finished)
         self._verify = VerifyFacts(tuple(found.lines()), found.differences)
 
     def _keep_cache_facts(self) -> None:
@@ -347,22 +340,6 @@ class TraceRun:
         )
 
 
-class _Compared:
-    """A cluster as `verify` sees it: its resources, and how far its store is."""
-
-    def __init__(self, cluster: Cluster, revision: Callable[[], int]) -> None:
-        self.resource = cluster.resource
-        self._revision = revision
-
-    @property
-    def revision(self) -> int:
-        return self._revision()
-
-    @property
-    def etcd(self) -> _Compared:
-        return self
-
-
 async def open_resources(cluster: Cluster, trace: Trace) -> dict[str, Resource]:
     """The door to each resource in `trace`, by prefix, with its cache filled and serving."""
     resources = {prefix: cluster.resource_at(prefix) for prefix in trace.prefixes()}
@@ -372,20 +349,21 @@ async def open_resources(cluster: Cluster, trace: Trace) -> dict[str, Resource]:
     return resources
 
 
-async def catch_up(resources: Mapping[str, Resource], revision: int) -> tuple[str, ...]:
-    """Return when all up to `revision` is in every cache, and where there is none, with every watch.
+async def catch_up(resources: Mapping[str, Resource], revisions: Mapping[str, int]) -> tuple[str, ...]:
+    """Return when every cache has all up to its resource's revision in `revisions`.
 
+    What changed nothing of a resource may be unknown to its cache, where the store's word on its progress is not trusted.
     The prefixes of those that are not so far after CATCH_UP_S are returned.
     """
-    late = dict.fromkeys(resources)
+    late = {prefix: None for prefix, resource in resources.items() if resource.is_cached}
 
     async def reach(prefix: str) -> None:
-        await _reach(resources[prefix], revision)
+        await _reach(resources[prefix], revisions[prefix])
         del late[prefix]
 
     with trio.move_on_after(CATCH_UP_S):
         async with trio.open_nursery() as nursery:
-            for prefix in resources:
+            for prefix in tuple(late):
                 nursery.start_soon(reach, prefix)
     return tuple(late)
 

@@ -15,6 +15,7 @@ from typing import Protocol
 
 import trio
 
+from cacher.storage import ProgressUntrusted
 from watch import Event, EventType, Expired, NotReady, Object, TooLargeResourceVersion, WatchError
 
 from ._comparison import Comparison, EventComparison, Findings, Kind, StreamResult, compare_initial
@@ -25,6 +26,7 @@ from ._trace import Trace
 # A cache on the same machine follows within milliseconds; one that has not after this long has stopped.
 _DRAIN_S = 60.0
 _POLL_S = 0.01
+_SETTLE_S = 5.0
 
 # Between two checkpoints of a comparison: about 10 ms, so that Ctrl-C and other tasks get their turn.
 _EVENTS_A_TURN = 100
@@ -107,7 +109,8 @@ async def verify_stream(
         finished: set when the trace has been played to its end.
     """
     resource = cluster.resource(recording.request.group_version, recording.request.plural)
-    client = _Client(recording, resource, trace.end_revision, finished)
+    last_revision = trace.last_revisions().get(resource.info.prefix, trace.start_revision)
+    client = _Client(recording, resource, last_revision, finished)
     try:
         await resource.ready()
         await client.run(cluster.etcd, timetable)
@@ -151,13 +154,17 @@ class _Client:
     async def _streamed(self) -> bool:
         """Have the initial state streamed, and follow. False, and nothing kept, if it showed another revision.
 
-        That happens at many times the recorded pace alone; the same state is then listed at its exact revision.
+        That happens at many times the recorded pace, or where the store's progress cannot be trusted, so that states are
+        not streamed; the same state is then listed at its exact revision.
         """
-        async with self._open(send_initial_events=True) as watch:
-            revision = await self._read_initial(watch)
-            if revision == self._recording.revision:
-                await self._follow(watch)
-                return True
+        try:
+            async with self._open(send_initial_events=True) as watch:
+                revision = await self._read_initial(watch)
+                if revision == self._recording.revision:
+                    await self._follow(watch)
+                    return True
+        except ProgressUntrusted:
+            pass
         self.objects.clear()
         self.events.clear()
         return False
@@ -235,8 +242,12 @@ class _Client:
     async def _drain(self, watch: _Watch) -> None:
         """Take what is left once all up to the end revision is there, and a moment longer: nothing more may come."""
         with trio.move_on_after(_DRAIN_S) as scope:
-            while not await self._is_at_end():
-                self._take_all(watch)
+            try:
+                while not await self._is_at_end():
+                    self._take_all(watch)
+            except ProgressUntrusted:  # nobody can tell, so it is given time
+                with trio.move_on_after(_SETTLE_S):
+                    await self._read(watch)
             self._take_all(watch)
             await trio.sleep(_POLL_S)
             self._take_all(watch)

@@ -12,6 +12,7 @@
     StatusError                     says what the API says: code, reason, message, retry seconds, causes
     ├── BadRequest         400
     ├── InternalError      500
+    │   ├── ProgressUntrusted       a state cannot be streamed over this store
     │   └── StorageReadError        several objects of a list are unreadable
     └── (and watch.Expired 410, watch.TooLargeResourceVersion 504, watch.NotReady 429, which share its members)
 
@@ -149,6 +150,18 @@ class InternalError(StatusError):
     def __init__(self, problem: str) -> None:
         self.problem = problem
         super().__init__(f"Internal error occurred: {problem}")
+
+
+class ProgressUntrusted(InternalError):
+    """A watch cannot say where its initial state ends, since the store's word on its progress is not to be trusted.
+
+    List, and watch from the list's revision.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a watch stream was requested by the client but the required storage feature RequestWatchProgress is disabled"
+        )
 
 
 CAUSES_MAX = 100

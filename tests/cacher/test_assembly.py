@@ -13,7 +13,7 @@ import trio
 import trio.testing
 
 from cacher import CacherStorage, Cluster, ResourceWatch, open_cluster
-from cacher.storage.etcd import CompactedError, KeyValue, Snapshot
+from cacher.storage.etcd import CompactedError, EmbeddedEtcd, KeyValue, Snapshot
 from tests.cacher.upstream import run, settle
 from watch import Event, Expired, InvalidSelector, TooLargeResourceVersion
 
@@ -423,6 +423,7 @@ def test_the_errors_of_a_watch_come_on_entering():
 def test_the_store_keeps_one_to_two_periods_of_history(period_s):
     async def main() -> None:
         async with cluster_of(compaction_period_s=period_s) as cluster:
+            assert isinstance(cluster.etcd, EmbeddedEtcd)
             pods = cluster.resource("v1", "pods")
             async with pods.watch() as watch:
                 for _ in range(100):

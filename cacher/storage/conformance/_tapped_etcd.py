@@ -31,6 +31,14 @@ class TappedEtcd:
         self.before_txn: Callable[[], Awaitable[None]] | None = None
         """Awaited once, when the next transaction is about to be sent."""
 
+    @property
+    def revision(self) -> int:
+        return self._etcd.revision
+
+    @property
+    def supports_progress(self) -> bool:
+        return self._etcd.supports_progress
+
     async def range(
         self,
         key: str | bytes,

@@ -316,6 +316,11 @@ class Etcd(Protocol):
     """
 
     @property
+    def revision(self) -> int:
+        """The newest revision that is known of without asking: the embedded etcd's own; a remote one may be further."""
+        ...
+
+    @property
     def supports_progress(self) -> bool:
         """Whether the progress that its watches tell can be believed; see EtcdWatch.request_progress."""
         ...

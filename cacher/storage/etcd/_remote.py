@@ -97,6 +97,12 @@ class RemoteEtcd:
         self._connections = connections
         self._nursery = nursery
         self._watches: dict[RemoteWatch, None] = {}
+        self._revision = 0
+
+    @property
+    def revision(self) -> int:
+        """See Etcd.revision: the newest that an answer to this client spoke of, 0 before the first."""
+        return self._revision
 
     @property
     def supports_progress(self) -> bool:
@@ -269,7 +275,10 @@ class RemoteEtcd:
     ) -> T:
         """As Connections.call, with the numbers in errors that etcd's words leave out, for the price of asking."""
         try:
-            return await self._connections.call(method, request, read, is_write=is_write, asked=asked)
+            result = await self._connections.call(method, request, read, is_write=is_write, asked=asked)
+            if isinstance(result, (RangeResult, WriteResult, TxnResult)):
+                self._revision = max(self._revision, result.revision)
+            return result
         except CompactedError:
             raise CompactedError(await self._compact_revision(asked.revision)) from None
         except FutureRevisionError:

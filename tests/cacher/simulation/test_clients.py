@@ -114,7 +114,7 @@ def live(run_trio, plan: ClientPlan, *, writes: int, period_s: float = 0.1):
                     body = {"metadata": {"name": name, "namespace": "a"}, "data": number}
                     await cluster.etcd.put(f"{PODS}a/{name}", msgspec.json.encode(body))
                     await trio.sleep(period_s)
-                assert await catch_up({PODS: pods}, cluster.etcd.revision) == ()
+                assert await catch_up({PODS: pods}, {PODS: cluster.etcd.revision}) == ()
             stored = await cluster.etcd.range(PODS, "/registry/podt")
             return recorder.logs[0], {kv.key.decode(): kv.value for kv in stored.kvs}
 
@@ -236,7 +236,7 @@ def records_of_three(run_trio, **behaviour_of_the_last) -> list[list[Received]]:
                 for _ in range(2):
                     await cluster.etcd.put(f"{PODS}a/x", b'{"metadata":{"name":"x","namespace":"a"}}')
                     await trio.sleep(1)
-                await catch_up({PODS: pods}, cluster.etcd.revision)
+                await catch_up({PODS: pods}, {PODS: cluster.etcd.revision})
             return recorder.logs
 
     return [[step for step in log.history.steps if isinstance(step, Received)] for log in run_trio(main)]

@@ -503,6 +503,7 @@ def test_a_cache_that_never_gets_to_the_end_is_given_up(tmp_path, run_trio):
 
 class PodKind:
     kind = "Pod"
+    prefix = "/registry/pods/"
     group_version = "v1"
 
 
