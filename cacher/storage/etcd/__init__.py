@@ -3,6 +3,7 @@
 words        KeyValue, EtcdEvent, the requests, the results, the errors; prefix_end
 protocol     Etcd, EtcdWatch
 embedded     open_embedded_etcd → EmbeddedEtcd, from a Snapshot or empty
+remote       open_remote_etcd → RemoteEtcd: a server or a cluster out there; grpc is imported when it is called
 on top       EtcdListerWatcher: a prefix as a ListerWatcher
              EtcdStorage: Storage.Interface; LeaseManager and Compactor, which storages of one etcd share
 """
@@ -19,6 +20,7 @@ from ._mvcc import Snapshot as Snapshot
 from ._protocol import CompactedError as CompactedError
 from ._protocol import Compare as Compare
 from ._protocol import CompareTarget as CompareTarget
+from ._protocol import DeadlineError as DeadlineError
 from ._protocol import DeleteRange as DeleteRange
 from ._protocol import DuplicateKeyError as DuplicateKeyError
 from ._protocol import Etcd as Etcd
@@ -32,15 +34,26 @@ from ._protocol import KeyValue as KeyValue
 from ._protocol import LeaseExistsError as LeaseExistsError
 from ._protocol import LeaseNotFoundError as LeaseNotFoundError
 from ._protocol import LeaseResult as LeaseResult
+from ._protocol import NoLeaderError as NoLeaderError
+from ._protocol import NoSpaceError as NoSpaceError
 from ._protocol import Operation as Operation
+from ._protocol import PermissionDeniedError as PermissionDeniedError
 from ._protocol import Put as Put
 from ._protocol import Range as Range
 from ._protocol import RangeResult as RangeResult
+from ._protocol import RequestTooLargeError as RequestTooLargeError
+from ._protocol import ServerError as ServerError
+from ._protocol import TooManyOperationsError as TooManyOperationsError
+from ._protocol import TooManyRequestsError as TooManyRequestsError
 from ._protocol import Txn as Txn
 from ._protocol import TxnResult as TxnResult
+from ._protocol import UnauthenticatedError as UnauthenticatedError
+from ._protocol import UnavailableError as UnavailableError
 from ._protocol import WatchFilter as WatchFilter
 from ._protocol import WatchResponse as WatchResponse
 from ._protocol import WriteResult as WriteResult
 from ._protocol import prefix_end as prefix_end
+from ._remote import RemoteEtcd as RemoteEtcd
+from ._remote import open_remote_etcd as open_remote_etcd
 from ._storage import EtcdStorage as EtcdStorage
 from ._storage_watch import EtcdEventStream as EtcdEventStream

@@ -159,7 +159,28 @@ class WatchResponse(msgspec.Struct, frozen=True):
 
 
 class EtcdError(Exception):
-    """The family of what etcd answers instead of a result."""
+    """The family of what etcd answers instead of a result. Who must act:
+
+    EtcdError
+    ├── CompactedError, FutureRevisionError        the reader: ask for another revision
+    ├── LeaseNotFoundError, LeaseExistsError       the writer: grant another lease
+    ├── InvalidRequestError                        the caller: the request can never be done
+    │   ├── RequestTooLargeError                   … write less at once
+    │   └── TooManyOperationsError                 … split the transaction
+    ├── DuplicateKeyError                          the caller: write each key once
+    ├── UnauthenticatedError, PermissionDeniedError whoever configured this client, or etcd's users
+    ├── NoSpaceError                               whoever runs etcd: it is full
+    ├── TooManyRequestsError                       the caller: come back later, with less
+    ├── UnavailableError                           nobody, or whoever runs etcd: try again
+    │   ├── NoLeaderError                          … its members cannot agree at present
+    │   └── DeadlineError                          … it did not answer in time
+    └── ServerError                                whoever runs etcd: it answered what this client does not know
+
+    Only a remote etcd raises the lower half.
+    """
+
+    outcome_unknown = False
+    """A write that failed so may have been done, may not, or may yet be: read to know. Reading again does no harm."""
 
 
 class CompactedError(EtcdError):
@@ -207,6 +228,54 @@ class DuplicateKeyError(EtcdError):
 
 class InvalidRequestError(EtcdError):
     """The request makes no sense (an empty key, a negative limit, too many operations); the message says what would."""
+
+
+class RequestTooLargeError(InvalidRequestError):
+    """The request is larger than etcd's --max-request-bytes (1.5 MiB): write less, or less at once."""
+
+
+class TooManyOperationsError(InvalidRequestError):
+    """The transaction has more compares or operations than etcd's --max-txn-ops (128): split it."""
+
+
+class UnauthenticatedError(EtcdError):
+    """etcd does not know who asks: hand in a user and the right password."""
+
+
+class PermissionDeniedError(EtcdError):
+    """etcd knows who asks, and does not allow it: whoever keeps etcd's roles must grant the range of keys."""
+
+
+class NoSpaceError(EtcdError):
+    """etcd has reached its quota and takes no writes: compact, defragment, then `etcdctl alarm disarm`. Reads go on."""
+
+
+class TooManyRequestsError(EtcdError):
+    """etcd has more to do than it manages, and did not do this: come back in a moment, with less."""
+
+
+class UnavailableError(EtcdError):
+    """No endpoint could be reached, or none could do it: try again. `outcome_unknown` says whether a write may be done."""
+
+    def __init__(self, message: str, *, outcome_unknown: bool = False) -> None:
+        self.outcome_unknown = outcome_unknown
+        super().__init__(message)
+
+
+class NoLeaderError(UnavailableError):
+    """The members of etcd have no leader at present, so none of them can do anything: try again."""
+
+
+class DeadlineError(UnavailableError):
+    """etcd did not answer in time: try again, with more time or for less."""
+
+
+class ServerError(EtcdError):
+    """etcd answered something that this client does not know; the message has its words. Whoever runs it must look."""
+
+    def __init__(self, message: str, *, outcome_unknown: bool = False) -> None:
+        self.outcome_unknown = outcome_unknown
+        super().__init__(message)
 
 
 class EtcdWatch(Protocol):
