@@ -103,12 +103,14 @@ _codes = st.integers(0, 16)
 _past = st.sampled_from([0, 0, 0, *range(1, 16)])
 _ranges = st.one_of(
     st.tuples(_some_keys, st.none()),
-    st.sampled_from([(b"\0", b"\0"), (b"a", b"c"), (b"a", b"b"), (b"b", b"\0"), (b"c", b"b"), (b"a", b"a"), (b"", b"\0")]),
+    st.sampled_from(
+        [(b"\0", b"\0"), (b"a", b"c"), (b"a", b"b"), (b"b", b"\0"), (b"c", b"b"), (b"a", b"a"), (b"", b"\0")]
+    ),
 )
 _puts = st.builds(Put, _some_keys, _values, _leases, st.booleans())
-_deletes = st.builds(lambda span, prev_kv: DeleteRange(*span, prev_kv), _ranges, st.booleans())
+_deletes = st.builds(lambda span, prev_kv: DeleteRange(span[0], span[1], prev_kv), _ranges, st.booleans())
 _reads = st.builds(
-    lambda span, code, limit, flags: Range(*span, code, limit, *flags),
+    lambda span, code, limit, flags: Range(span[0], span[1], code, limit, flags[0], flags[1]),
     _ranges,
     _past,
     st.sampled_from([0, 0, 1, 2, 3]),
@@ -133,7 +135,7 @@ def _branches(inner: st.SearchStrategy[Operation]) -> st.SearchStrategy[Operatio
 _flat: st.SearchStrategy[Operation] = st.one_of(_puts, _puts, _deletes, _reads)
 _txns = st.recursive(_branches(_flat), lambda nested: _branches(st.one_of(_flat, nested)), max_leaves=4)
 _watches = st.builds(
-    lambda span, code, prev_kv, filters: OpenWatch(*span, code, prev_kv, tuple(filters)),
+    lambda span, code, prev_kv, filters: OpenWatch(span[0], span[1], code, prev_kv, tuple(filters)),
     _ranges,
     _past,
     st.booleans(),
