@@ -236,10 +236,14 @@ async def start_etcd_server(
 
 
 def free_ports(count: int, random: Random) -> list[int]:
-    """So many ports of loopback that nobody listens at now."""
+    """So many ports of loopback that nobody listens at now.
+
+    Others for every process: two runs of the tests on one machine, both drawing from the same seed, would otherwise each take
+    the ports of a server that the other has just killed.
+    """
     found: dict[int, None] = {}
     while len(found) < count:
-        port = random.choice(PORTS)
+        port = PORTS[(random.randrange(len(PORTS)) + os.getpid() * 7919) % len(PORTS)]
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
