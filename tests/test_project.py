@@ -46,6 +46,18 @@ NOT_BANNED = {"random.Random"}  # the class: a generator of one's own, with a se
 
 # The few files that bridge to the real world, each with what it may use and why.
 BRIDGES = {
+    "cacher/storage/etcd/_bridge.py": (
+        {"threading"},
+        "a thread that reads a grpc stream waits here for a task that is slower",
+    ),
+    "cacher/storage/etcd/_members.py": (
+        {"trio.to_thread"},
+        "grpc has no other way to wait for an answer in a stream",
+    ),
+    "cacher/storage/etcd/_remote_watch.py": (
+        {"trio.to_thread"},
+        "grpc has no other way to wait for what a stream brings; a limiter of its own bounds the threads",
+    ),
     "cacher/simulation/_meter.py": (
         {"time"},
         "the one meter of wall-clock lag and rates; nothing in the path reads it",

@@ -17,7 +17,6 @@ Source: etcd api/etcdserverpb/rpc.proto, for the numbers of the fields added.
 from __future__ import annotations
 
 import ast
-import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator
@@ -124,10 +123,7 @@ def _module(name: str, pool: descriptor_pool.DescriptorPool, proto: Message) -> 
 
 _install()
 
-# Only now, and by name: whoever sorts imports would put these two first.
-grpc: Any = importlib.import_module("grpc")
-etcd3: Any = importlib.import_module("etcd3")
-rpc: Any = importlib.import_module(_PACKAGE)
-"""The messages and stubs of etcd's API: `rpc.RangeRequest`, `rpc.KVStub`."""
-kv: Any = importlib.import_module(f"{_PACKAGE}.kv_pb2")
-"""The messages that keys and events are made of: `kv.KeyValue`, `kv.Event`."""
+import etcd3.etcdrpc as rpc  # noqa: E402 - only now will it find the messages
+import grpc  # noqa: E402
+
+__all__ = ["Etcd3ImportError", "Message", "grpc", "rpc"]

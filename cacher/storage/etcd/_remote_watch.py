@@ -12,6 +12,7 @@ next endpoint, and the reader sees a delay. What ends a watch is said by `receiv
 from __future__ import annotations
 
 import contextlib
+import math
 import queue
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -202,13 +203,15 @@ class RemoteWatch:
         self._has_streamed = False
         try:
             await self._connections.learn_version(member)
-            stream = _Stream(member, self._spec, self._assembly.next_revision, self._connections.metadata())
         except CallFailed as failed:
             return failed
+        if self._is_ended:  # meanwhile; whoever ended it had no stream to close
+            return None
+        stream = _Stream(member, self._spec, self._assembly.next_revision, self._connections.metadata())
         self._stream = stream
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._expect_begin, stream)
+                nursery.start_soon(self._attend, stream)
                 ended = await trio.to_thread.run_sync(
                     stream.pump, self._assembly, self._bridge, limiter=self._connections.limiter
                 )
@@ -220,14 +223,20 @@ class RemoteWatch:
             raise ended
         return ended
 
-    async def _expect_begin(self, stream: _Stream) -> None:
-        """Give a stream up that does not begin in time."""
-        with trio.move_on_after(self._connections.request_timeout_s):
-            await stream.has_begun.wait()
-            self._has_streamed, self._has_logged_in = True, False
-            self._has_begun.set()
-            return
-        stream.close()
+    async def _attend(self, stream: _Stream) -> None:
+        """Give the stream up where it does not begin in time; close it in any case when this is cancelled.
+
+        The pump is in a thread, which no cancellation reaches: only its stream's end does.
+        """
+        try:
+            with trio.move_on_after(self._connections.request_timeout_s) as scope:
+                await stream.has_begun.wait()
+                scope.deadline = math.inf
+                self._has_streamed, self._has_logged_in = True, False
+                self._has_begun.set()
+                await trio.sleep_forever()
+        finally:
+            stream.close()
 
     async def _recover(self, why: CallFailed, member: Member, token: str, silent_since: float) -> None:
         """Return when the next stream may be opened.
