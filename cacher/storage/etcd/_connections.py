@@ -176,12 +176,14 @@ class Connections:
     # --- who answers --------------------------------------------------------------------------------------------------
 
     async def learn_version(self, member: Member) -> None:
-        """Have `member.version` be what it says, where that is not known.
+        """Have `member.version` be what it says, where that is not known; one that does not tell us stays unknown.
 
         Raises:
             CallFailed: it does not answer.
         """
-        if not member.version:
+        if member.version:
+            return
+        try:
             member.version = await call(
                 member.maintenance.Status,
                 rpc.StatusRequest(),
@@ -189,6 +191,9 @@ class Connections:
                 metadata=self.metadata(),
                 timeout_s=self.request_timeout_s,
             )
+        except CallFailed as failed:
+            if meaning(failed).fate not in (Fate.REFUSED, Fate.LOGIN):
+                raise
 
     async def learn_versions(self) -> None:
         """Ask every member what it is, and return when all have answered or not; one at least has.
