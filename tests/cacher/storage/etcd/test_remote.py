@@ -212,8 +212,8 @@ def test_a_cancelled_call_returns_at_once_and_harms_no_other(server):
                     await call()
                 assert scope.cancelled_caught
             proxy.heal()
-            await far.put("a/k", "2")
-            assert (await near.range("a/k")).kvs[0].value == b"2"
+            await far.put("a/other", "2")  # the key of the write that was given up may yet be written
+            assert (await near.range("a/other")).kvs[0].value == b"2"
 
     run(main)
 
