@@ -255,6 +255,21 @@ def test_what_was_never_sent_is_tried_again_writes_too(server):
     run(main)
 
 
+def test_opening_does_not_wait_for_an_endpoint_that_swallows_everything(server):
+    """Nor does a call that finds itself there: it goes on to the next one when its time is up."""
+
+    async def main() -> None:
+        async with open_tcp_proxy(server.client_port, random=Random(2)) as proxy:
+            proxy.black_hole()
+            endpoints = [server.endpoint, f"http://127.0.0.1:{proxy.port}"]
+            for order in (endpoints, endpoints[::-1]):
+                async with open_remote_etcd(order, random=Random(1), request_timeout_s=3) as etcd:
+                    await etcd.put("a/k", "1")
+                    assert etcd.versions[endpoints[1]] == ""
+
+    run(main)
+
+
 def test_where_nobody_answers_opening_says_so_of_each_endpoint():
     async def main() -> None:
         ports = free_ports(2, Random(4))
