@@ -68,6 +68,7 @@ _LONG_ROWS = pytest.StashKey[list[tuple[str, str, str, str]]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_LONG_ROWS] = []
+    config.stash[_ROUNDS_TOLD] = {}
 
 
 def pytest_report_header() -> str:
@@ -113,7 +114,33 @@ def pytest_runtest_makereport(
     return report
 
 
+_ROUNDS_TOLD = pytest.StashKey[dict[str, list[str]]]()
+
+
+@pytest.fixture
+def tell_rounds(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """A function that takes what a round of faults came to, in a line that begins with its seed, for the end of the report.
+
+    A second line of the same seed replaces the first: so a round that never ended can be told of too.
+    """
+    told: dict[str, str] = {}
+    lines = request.config.stash[_ROUNDS_TOLD].setdefault(request.node.nodeid, [])
+
+    def tell(line: str) -> None:
+        told[line.partition(":")[0]] = line
+        lines[:] = told.values()
+
+    return tell
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    rounds = config.stash[_ROUNDS_TOLD]
+    if rounds:
+        terminalreporter.section("rounds of faults on real servers")
+        for test, lines in rounds.items():
+            terminalreporter.write_line(test.partition("::")[2])
+            for line in lines:
+                terminalreporter.write_line(f"    {line}")
     rows = config.stash[_LONG_ROWS]
     if rows:
         terminalreporter.section("what was tried (rows for docs/track-record.md)")

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 VARIABLE = "WATCHCACHE_ETCD"
 CURE = (
@@ -93,11 +94,15 @@ def _read_version(path: str) -> EtcdBinary:
     return EtcdBinary(path, version[1])
 
 
-def each_etcd() -> pytest.MarkDecorator:
-    """Parametrizes a test by `binary`: once for every etcd found; where there is none it is skipped, with the cure."""
+def etcd_parameters() -> list[ParameterSet]:
+    """One parameter for every etcd found; where there is none, one that is skipped with the cure."""
     found = [pytest.param(binary, id=str(binary)) for binary in etcd_binaries()]
-    none = pytest.param(None, id="no-etcd", marks=pytest.mark.skip(reason=CURE))
-    return pytest.mark.parametrize("binary", found or [none])
+    return found or [pytest.param(None, id="no-etcd", marks=pytest.mark.skip(reason=CURE))]
+
+
+def each_etcd() -> pytest.MarkDecorator:
+    """Parametrizes a test by `binary`, with `etcd_parameters`."""
+    return pytest.mark.parametrize("binary", etcd_parameters())
 
 
 def report_line() -> str:

@@ -30,7 +30,7 @@ from tests.etcd_binaries import EtcdBinary
 
 START_S = 60.0
 """A server has so long to answer; it needs half a second on an idle machine, and an election."""
-STOP_S = 10.0
+STOP_S = 3.0
 """And so long to end by itself."""
 LOG_LINES = 25
 PORTS = range(20_000, 32_000)
@@ -205,7 +205,7 @@ async def open_etcd_server(
         directory: for its data and its log.
         random: draws the ports, which are drawn again where somebody else was faster.
     """
-    server = await _start_somewhere(binary, directory, random, flags)
+    server = await start_etcd_server(binary, directory, random=random, flags=flags)
     try:
         yield server
     except BaseException as error:
@@ -215,7 +215,10 @@ async def open_etcd_server(
         server.end()
 
 
-async def _start_somewhere(binary: EtcdBinary, directory: Path, random: Random, flags: Sequence[str]) -> EtcdServer:
+async def start_etcd_server(
+    binary: EtcdBinary, directory: Path, *, random: Random, flags: Sequence[str] = ()
+) -> EtcdServer:
+    """As `open_etcd_server`, for a server that several runs of trio share: whoever calls this calls `end`."""
     for _ in range(STARTS_MAX):
         client_port, peer_port = free_ports(2, random)
         server = EtcdServer(binary, directory, client_port=client_port, peer_port=peer_port, flags=flags)
@@ -233,10 +236,14 @@ async def _start_somewhere(binary: EtcdBinary, directory: Path, random: Random, 
 
 
 def free_ports(count: int, random: Random) -> list[int]:
-    """So many ports of loopback that nobody listens at now."""
+    """So many ports of loopback that nobody listens at now.
+
+    Others for every process: two runs of the tests on one machine, both drawing from the same seed, would otherwise each take
+    the ports of a server that the other has just killed.
+    """
     found: dict[int, None] = {}
     while len(found) < count:
-        port = random.choice(PORTS)
+        port = PORTS[(random.randrange(len(PORTS)) + os.getpid() * 7919) % len(PORTS)]
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

@@ -40,6 +40,7 @@ PURE = [
     "cacher/storage/etcd/_data_dir.py",
     "cacher/storage/etcd/_lease.py",
     "cacher/storage/etcd/_mvcc.py",
+    "cacher/storage/etcd/_storage_errors.py",
     "cacher/storage/etcd/_sqlite_file.py",
     "cacher/storage/etcd/_txn.py",
     "cacher/storage/etcd/_version_log.py",

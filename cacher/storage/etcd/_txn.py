@@ -18,6 +18,7 @@ from ._protocol import (
     Operation,
     Put,
     Range,
+    TooManyOperationsError,
     Txn,
     exclusive_end,
 )
@@ -94,7 +95,7 @@ def _order(stored: int | bytes, operand: int | bytes) -> int:
 def _check_shape(txn: Txn, operations_max: int) -> None:
     count = max(len(txn.compares), len(txn.success), len(txn.failure))
     if count > operations_max:
-        raise InvalidRequestError(
+        raise TooManyOperationsError(
             f"etcdserver: too many operations in txn request: {count}, at most {operations_max}: split it"
         )
     for compare in txn.compares:

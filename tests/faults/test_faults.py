@@ -1,0 +1,208 @@
+"""Real servers are killed, frozen, cut off and compacted under load: nothing acknowledged is lost, nothing doubled or reordered.
+
+A stopped server, a change of leader or a cut network is a delay for those who watch, and no more. Each scenario is played
+in rounds, each with its seed: WATCHCACHE_FAULT_ROUNDS of them (1 by default, 3 in continuous integration, 20 in `make long`).
+What the rounds came to is told at the end of pytest's report.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import pytest
+import trio
+
+from tests.conftest import PROFILE
+from tests.etcd_binaries import EtcdBinary, each_etcd
+from tests.etcd_cluster import EtcdCluster, open_etcd_cluster
+from tests.etcd_server import EtcdServer, open_etcd_server
+from tests.faults.rounds import Fault, Scene, run_round
+from tests.tcp_proxy import DOWN, UP, TcpProxy, open_tcp_proxy
+
+pytestmark = pytest.mark.slow
+
+IS_LONG = PROFILE == "long"
+ROUNDS = int(os.environ.get("WATCHCACHE_FAULT_ROUNDS", "20" if IS_LONG else "1"))
+SEED = Random().getrandbits(32) if IS_LONG else 1
+"""Of the first round; the next ones follow it. `make long` draws a fresh one."""
+CLUSTER_FLAGS = ("--heartbeat-interval=100", "--election-timeout=1000")
+
+Stage = Callable[[EtcdBinary, Path, Random, int], object]
+
+
+# --- one server -----------------------------------------------------------------------------------------------------------
+
+
+class Single:
+    """A server, and a proxy before it that everybody but the judge goes through."""
+
+    def __init__(self, server: EtcdServer, proxy: TcpProxy, second: TcpProxy) -> None:
+        self.server = server
+        self.proxy = proxy
+        self.second = second
+        """Another way to the same server, as another endpoint would be."""
+
+    @property
+    def direct(self) -> tuple[str, ...]:
+        return (self.server.endpoint,)
+
+    @property
+    def through(self) -> tuple[str, ...]:
+        return (f"http://127.0.0.1:{self.proxy.port}",)
+
+
+@asynccontextmanager
+async def open_single(binary: EtcdBinary, directory: Path, random: Random) -> AsyncIterator[Single]:
+    async with (
+        open_etcd_server(binary, directory, random=random) as server,
+        open_tcp_proxy(server.client_port, random=random) as proxy,
+        open_tcp_proxy(server.client_port, random=random) as second,
+    ):
+        yield Single(server, proxy, second)
+
+
+async def kill_and_restart(single: Single, scene: Scene) -> None:
+    for _ in range(2):
+        single.server.kill()
+        await trio.sleep(scene.random.uniform(0, 0.5))
+        await single.server.start()
+        await trio.sleep(scene.random.uniform(0, 0.3))
+
+
+async def stop_and_restart(single: Single, scene: Scene) -> None:
+    await single.server.stop()
+    await trio.sleep(scene.random.uniform(0, 0.5))
+    await single.server.start()
+
+
+async def freeze_and_thaw(single: Single, scene: Scene) -> None:
+    for _ in range(2):
+        single.server.freeze()
+        await trio.sleep(scene.random.uniform(0.2, 1.5))
+        single.server.thaw()
+        await trio.sleep(scene.random.uniform(0, 0.3))
+
+
+async def compact_again_and_again(single: Single, scene: Scene) -> None:
+    """While streams are cut and held, so that some watches are behind what is compacted."""
+    for _ in range(6):
+        single.proxy.black_hole(DOWN)
+        await trio.sleep(scene.random.uniform(0.02, 0.1))
+        await scene.direct.compact(await scene.read_on())
+        if scene.random.random() < 0.7:
+            single.proxy.cut()
+        single.proxy.heal()
+        await trio.sleep(scene.random.uniform(0.02, 0.1))
+
+
+async def delay(single: Single, scene: Scene) -> None:
+    single.proxy.delay(0.0, 0.05)
+    await trio.sleep(1.0)
+    single.proxy.heal()
+
+
+async def cut(single: Single, scene: Scene) -> None:
+    for _ in range(8):
+        single.proxy.cut()
+        await trio.sleep(scene.random.uniform(0, 0.15))
+    single.proxy.refuse()
+    await trio.sleep(scene.random.uniform(0.1, 0.5))
+    single.proxy.heal()
+
+
+async def black_hole_for_a_moment(single: Single, scene: Scene) -> None:
+    single.proxy.black_hole()
+    await trio.sleep(scene.random.uniform(0.5, 2.5))
+    single.proxy.heal()
+
+
+async def half_open(single: Single, scene: Scene) -> None:
+    """First nothing arrives and all is answered, then all arrives and no answer does: the writes are done, and nobody knows."""
+    for direction in (UP, DOWN):
+        single.proxy.half_open(direction)
+        await trio.sleep(scene.random.uniform(0.3, 1.5))
+        if scene.random.random() < 0.5:
+            single.proxy.cut()
+        single.proxy.heal()
+        await trio.sleep(0.2)
+
+
+SINGLE = {
+    "kill -9 and restart": kill_and_restart,
+    "stop and restart": stop_and_restart,
+    "freeze and thaw": freeze_and_thaw,
+    "compaction under watches that are cut": compact_again_and_again,
+    "a slow network": delay,
+    "connections reset": cut,
+    "a black hole that heals": black_hole_for_a_moment,
+    "connections half open": half_open,
+}
+
+
+async def play_single(binary: EtcdBinary, directory: Path, what: str, tell: Callable[[str], None]) -> None:
+    async with open_single(binary, directory, Random(SEED)) as single:
+        for seed in range(SEED, SEED + ROUNDS):
+            tell(f"seed {seed}: never finished")
+            fault: Fault = partial(SINGLE[what], single)
+            tell(str(await run_round(seed, fault, direct=single.direct, through=single.through)))
+
+
+@pytest.mark.parametrize("what", SINGLE)
+@each_etcd()
+def test_one_server_that_fails_costs_a_delay_and_nothing_else(binary, tmp_path, tell_rounds, what):
+    trio.run(play_single, binary, tmp_path, what, tell_rounds)
+
+
+# --- a cluster ------------------------------------------------------------------------------------------------------------
+
+
+async def kill_the_leader(cluster: EtcdCluster, scene: Scene) -> None:
+    leader = await cluster.leader()
+    cluster.members[leader].kill()
+    await cluster.leader(among=[number for number in range(3) if number != leader])
+    await trio.sleep(scene.random.uniform(0, 0.5))
+    await cluster.members[leader].start()
+
+
+async def cut_off_the_leader(cluster: EtcdCluster, scene: Scene) -> None:
+    await cut_off(cluster, scene, await cluster.leader())
+
+
+async def cut_off_a_follower(cluster: EtcdCluster, scene: Scene) -> None:
+    leader = await cluster.leader()
+    await cut_off(cluster, scene, scene.random.choice([number for number in range(3) if number != leader]))
+
+
+async def cut_off(cluster: EtcdCluster, scene: Scene, number: int) -> None:
+    cluster.cut_off(number)
+    await cluster.leader(among=[other for other in range(3) if other != number])
+    await trio.sleep(scene.random.uniform(0.5, 2.0))
+    cluster.heal()
+
+
+CLUSTER = {
+    "the leader is killed": kill_the_leader,
+    "the leader is cut off": cut_off_the_leader,
+    "a follower is cut off": cut_off_a_follower,
+}
+
+
+async def play_cluster(binary: EtcdBinary, directory: Path, what: str, tell: Callable[[str], None]) -> None:
+    async with open_etcd_cluster(binary, directory, random=Random(SEED), flags=CLUSTER_FLAGS) as cluster:
+        for seed in range(SEED, SEED + ROUNDS):
+            tell(f"seed {seed}: never finished")
+            endpoints = list(cluster.endpoints)
+            Random(seed).shuffle(endpoints)
+            fault: Fault = partial(CLUSTER[what], cluster)
+            tell(str(await run_round(seed, fault, direct=endpoints, through=endpoints)))
+
+
+@pytest.mark.parametrize("what", CLUSTER)
+@each_etcd()
+def test_a_cluster_that_loses_a_member_costs_a_delay_and_nothing_else(binary, tmp_path, tell_rounds, what):
+    trio.run(play_cluster, binary, tmp_path, what, tell_rounds)
