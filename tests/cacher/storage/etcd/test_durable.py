@@ -82,8 +82,7 @@ async def history(etcd, start_revision, **options):
     """All events from there to now."""
     found = []
     async with etcd.watch("\0", b"\0", start_revision=start_revision, **options) as watch:
-        watch.request_progress()
-        while not found or found[-1].kv.mod_revision < etcd.revision:
+        while (found[-1].kv.mod_revision if found else start_revision - 1) < etcd.revision:
             found += (await watch.receive()).events
     return found
 
