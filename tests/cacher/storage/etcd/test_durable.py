@@ -18,6 +18,7 @@ from cacher.storage.etcd import (
     DataDirInUseError,
     DataDirInvalidError,
     DeleteRange,
+    EtcdEvent,
     EventKind,
     InvalidRequestError,
     KeyValue,
@@ -80,7 +81,7 @@ async def everything(etcd, **options):
 
 async def history(etcd, start_revision, **options):
     """All events from there to now."""
-    found = []
+    found: list[EtcdEvent] = []
     async with etcd.watch("\0", b"\0", start_revision=start_revision, **options) as watch:
         while (found[-1].kv.mod_revision if found else start_revision - 1) < etcd.revision:
             found += (await watch.receive()).events

@@ -75,7 +75,8 @@ def open_cut(run_trio, session: Session, cut: int) -> tuple[int, tuple[KeyValue,
                 assert (await etcd.put("new", "")).revision == found[0] + 1
                 return found
 
-        return run_trio(main)
+        result: tuple[int, tuple[KeyValue, ...]] = run_trio(main)
+        return result
     finally:
         shutil.rmtree(work)
 
