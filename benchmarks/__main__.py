@@ -9,11 +9,13 @@ import platform
 import statistics
 from pathlib import Path
 
+import msgspec
 import trio
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from ._durable import VALUE_BYTES, Durable, Kept, durables, measure_durable
 from ._path import OBJECT_BYTES, Case, Measured, cases, measure
 from ._storage import PEER, Row, Sized, measure_lists, peer, sizes
 
@@ -26,13 +28,15 @@ def main() -> None:
     options = _options()
     rows = [case for case in cases(quick=options.quick) if options.only in case.name]
     lists = [sized for sized in sizes(quick=options.quick) if options.only in sized.name]
+    disks = [case for case in durables(quick=options.quick) if options.only in case.name]
     results: dict[Case, list[Measured]] = {case: [] for case in rows}
     listed: dict[Sized, list[list[Row]]] = {sized: [] for sized in lists}
+    kept: dict[Durable, list[Kept]] = {case: [] for case in disks}
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPED_WIDTH)
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("measuring", total=(len(rows) + len(lists)) * options.runs)
+        task = progress.add_task("measuring", total=(len(rows) + len(lists) + len(disks)) * options.runs)
         for run in range(options.runs):  # interleaved, so that a noisy minute does not fall on one row
             for case in rows:
                 progress.update(task, description=case.name)
@@ -42,12 +46,18 @@ def main() -> None:
                 progress.update(task, description=sized.name)
                 listed[sized].append(measure_lists(sized, seed=run))
                 progress.advance(task)
+            for disk in disks:
+                progress.update(task, description=disk.name)
+                kept[disk].append(measure_durable(disk, seed=run))
+                progress.advance(task)
     if rows:
         console.print(_table(results, options.runs))
     for sized, runs in listed.items():
         console.print(_list_table(sized, runs))
+    if kept:
+        console.print(_durable_table(kept, options.runs))
     if options.json:
-        Path(options.json).write_text(json.dumps(_document(results, listed), indent=1) + "\n")
+        Path(options.json).write_text(json.dumps(_document(results, listed, kept), indent=1) + "\n")
 
 
 def _options() -> argparse.Namespace:
@@ -73,6 +83,25 @@ def _table(results: dict[Case, list[Measured]], runs: int) -> Table:
             f"{case.events:,}",
             _spread([one.events_per_s for one in measured]),
             _spread([one.deliveries_per_s for one in measured]) if case.watchers else "–",
+        )
+    return table
+
+
+def _durable_table(kept: dict[Durable, list[Kept]], runs: int) -> Table:
+    table = Table(
+        title=f"embedded etcd in a data directory, values of {VALUE_BYTES} bytes, median of {runs} (least–most)",
+        caption=_machine(),
+    )
+    for heading in ("row", "puts", "puts/s, each synced", "opening, s", "opened, bytes a key"):
+        table.add_column(heading, justify="left" if heading == "row" else "right")
+    for case, measured in kept.items():
+        opening = [one.open_s for one in measured]
+        table.add_row(
+            case.name,
+            f"{case.puts:,}",
+            _spread([one.puts_per_s for one in measured]),
+            f"{statistics.median(opening):.3f} ({min(opening):.3f}–{max(opening):.3f})",
+            _spread([one.open_bytes_per_key for one in measured]),
         )
     return table
 
@@ -121,7 +150,9 @@ def _machine() -> str:
     return f"Python {platform.python_version()}, trio {trio.__version__}, {os.cpu_count()} cores, {platform.machine()}"
 
 
-def _document(results: dict[Case, list[Measured]], listed: dict[Sized, list[list[Row]]]) -> dict[str, object]:
+def _document(
+    results: dict[Case, list[Measured]], listed: dict[Sized, list[list[Row]]], kept: dict[Durable, list[Kept]]
+) -> dict[str, object]:
     return {
         "machine": _machine(),
         "object_bytes": OBJECT_BYTES,
@@ -139,6 +170,10 @@ def _document(results: dict[Case, list[Measured]], listed: dict[Sized, list[list
         "lists": [
             {"objects": sized.objects, "runs": [{row.name: row.value for row in run} for run in runs]}
             for sized, runs in listed.items()
+        ],
+        "durable": [
+            {"name": case.name, "puts": case.puts, "runs": [msgspec.to_builtins(one) for one in measured]}
+            for case, measured in kept.items()
         ],
     }
 

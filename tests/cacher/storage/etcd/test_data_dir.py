@@ -16,7 +16,6 @@ from cacher.storage.etcd import (
     DataDirFailedError,
     DataDirInUseError,
     DataDirInvalidError,
-    EtcdError,
     Put,
 )
 from cacher.storage.etcd._data_dir import FILE_NAME, DataDirLock
@@ -26,7 +25,7 @@ from tests.cacher.storage.etcd.disks import open_inline
 from tests.cacher.storage.etcd.test_durable import everything
 
 
-def refused(run_trio, data_dir):
+def refused(run_trio, data_dir) -> DataDirError:
     """The error with which opening is refused."""
 
     async def main():
@@ -35,8 +34,7 @@ def refused(run_trio, data_dir):
                 pass
         return caught.value
 
-    error = run_trio(main)
-    assert isinstance(error, EtcdError)
+    error: DataDirError = run_trio(main)
     assert str(error).startswith(f"{error.path}: ")
     return error
 

@@ -18,6 +18,7 @@ from cacher.storage.etcd import (
     DataDirInUseError,
     DataDirInvalidError,
     DeleteRange,
+    EtcdEvent,
     EventKind,
     InvalidRequestError,
     KeyValue,
@@ -80,10 +81,9 @@ async def everything(etcd, **options):
 
 async def history(etcd, start_revision, **options):
     """All events from there to now."""
-    found = []
+    found: list[EtcdEvent] = []
     async with etcd.watch("\0", b"\0", start_revision=start_revision, **options) as watch:
-        watch.request_progress()
-        while not found or found[-1].kv.mod_revision < etcd.revision:
+        while (found[-1].kv.mod_revision if found else start_revision - 1) < etcd.revision:
             found += (await watch.receive()).events
     return found
 

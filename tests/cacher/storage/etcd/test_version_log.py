@@ -165,7 +165,7 @@ def test_a_row_that_was_changed_is_refused(field):
         disk = example()
         row = list(disk.rows[number])
         row[field] = row[field] + b"x" if isinstance(row[field], bytes) else row[field] + 1
-        disk.rows[number] = tuple(row)
+        disk.rows[number] = tuple(row)  # type: ignore[assignment]
         with pytest.raises(DamagedError):
             disk.recall()
 
