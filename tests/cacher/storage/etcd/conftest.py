@@ -1,4 +1,4 @@
-"""Assertions of the contract explain themselves as those of a test file do; and real servers, shared by a file's tests; a directory for many commits."""
+"""Assertions of the contract explain themselves; real servers, shared by a file's tests; a directory for many commits."""
 
 from __future__ import annotations
 
