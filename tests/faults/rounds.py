@@ -16,7 +16,6 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
-from typing import cast
 
 import msgspec
 import trio
@@ -32,7 +31,7 @@ from cacher.simulation import (
     sample,
 )
 from cacher.simulation.judges import ALL_JUDGES, ISOLATED, judge_with
-from cacher.storage.etcd import EmbeddedEtcd, EtcdEvent, EventKind, RemoteEtcd, open_remote_etcd
+from cacher.storage.etcd import Compactor, EtcdEvent, EventKind, RemoteEtcd, open_remote_etcd
 from tests.faults.watchers import Watcher, changes_of, faults_of_notes, read_history
 from tests.faults.writers import KEYS, PREFIX, Writers
 from tests.linearizable import all_faults
@@ -140,7 +139,7 @@ async def run_round(
             trio.open_nursery() as nursery,
         ):
             base = await _prepare(own)
-            cluster = Cluster(cast(EmbeddedEtcd, caching), nursery, Random(f"{seed} cluster"))
+            cluster = Cluster(caching, nursery, Random(f"{seed} cluster"), compactor=Compactor(caching, interval_s=0))
             scene = Scene(
                 Random(seed),
                 own,
