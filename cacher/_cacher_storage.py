@@ -12,7 +12,7 @@ Source: kubernetes/apiserver pkg/storage/cacher/delegator.go, cacher.go.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from random import Random
 
 import trio
@@ -404,11 +404,13 @@ class CacherStorage:
     async def _open_with_state(
         self, scope: Scope, options: ListOptions, plan: WatchPlan, generation: int
     ) -> Watch | LateEndStream | FailedStream:
-        reading = Reading(self.cacher.cache, scope.selector, prefix=scope.prefix)
-        try:
+        cache = self.cacher.cache
+        reading = Reading(cache, scope.selector, prefix=scope.prefix)
+        with suppress(Expired):
             await self._read_all(reading)
-        except Expired:  # the history went by while it was read in steps: once more, in one
-            reading = Reading(self.cacher.cache, scope.selector, prefix=scope.prefix)
+        if not reading.is_complete or reading.revision < cache.ring.oldest_watchable:
+            # The history went by while it was read in steps: once more, in one.
+            reading = Reading(cache, scope.selector, prefix=scope.prefix)
             while not reading.is_complete:
                 reading.step()
         if not self._is_still(generation):
