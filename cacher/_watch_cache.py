@@ -28,7 +28,7 @@ from watch import (
 
 from ._ring import Ring
 from ._selection import IndexKey, selection_of
-from ._snapshot import AFTER, Past, Snapshot, range_end, underlying_event
+from ._snapshot import AFTER, Past, Section, Snapshot, range_end, underlying_event
 
 FRESH_TIMEOUT_S = 3.0
 """How long a reader waits for the cache to reach its revision. Source: watch_cache.go, blockTimeout."""
@@ -173,6 +173,23 @@ class WatchCache:
             reading.step()
         return reading.objects
 
+    def look(self, selector: Selector, *, prefix: str) -> Section:
+        """What one step of a Reading of the present finds; with its position, where there is more. Cost: that of a step."""
+        snapshot = self.snapshot
+        selection = selection_of(selector, snapshot.indexed)
+        return snapshot.section(
+            prefix,
+            range_end(prefix),
+            sift=selection.sift,
+            rest=selection.rest,
+            keys_max=STEP_KEYS_MAX,
+            index=selection.index,
+        )
+
+    def index_of(self, selector: Selector) -> IndexKey | None:
+        """The field and the value by which lists find what `selector` wants; None: by key alone."""
+        return selection_of(selector, self.snapshot.indexed).index
+
     def history(self, selector: Selector, revision: int) -> tuple[Event, ...]:
         """The events after `revision` as a watcher of `selector` is to see them.
 
@@ -219,6 +236,7 @@ class Reading:
         start: the first key of the page, "" for that of the range.
         limit: objects of the page; 0: all.
         revision: None: the present one.
+        begun: what `WatchCache.look` has just found of the same, to go on from.
     """
 
     def __init__(
@@ -230,17 +248,18 @@ class Reading:
         start: str = "",
         limit: int = 0,
         revision: int | None = None,
+        begun: Section | None = None,
     ) -> None:
         self.revision = cache.revision if revision is None else revision
         """What it shows."""
-        self.objects: list[Object] = []
+        self.objects: list[Object] = begun.objects if begun is not None else []
         self.is_complete = False
         self.following = 0
         """Where it is complete: how many objects come after the last one, up to the end of the range."""
-        self.looked_at = 0
+        self.looked_at = begun.looked_at if begun is not None else 0
         self._cache = cache
         self._selection = selection_of(selector, cache.snapshot.indexed)
-        self._position = start or prefix
+        self._position = begun.position if begun is not None else start or prefix
         self._end = range_end(prefix)
         self._limit = limit
         self._is_past = revision is not None and revision != cache.revision

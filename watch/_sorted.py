@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 from sortedcontainers import SortedList
 
+
 K = TypeVar("K")
 
 
@@ -69,7 +70,10 @@ class SortedKeys(Generic[K]):
 
     def between(self, minimum: K, maximum: K, most: int = 0) -> list[K]:
         """The keys in [minimum, maximum), in order; `most` of them at most, 0: all. Cost: O(log n + what is returned)."""
-        found = self._keys.irange(minimum, maximum, (True, False))
+        keys = self._keys
+        if (not most or len(keys) <= most) and not keys.bisect_left(minimum) and keys.bisect_left(maximum) == len(keys):
+            return list(keys)  # all of them: half the time
+        found = keys.irange(minimum, maximum, (True, False))
         return list(islice(found, most)) if most else list(found)
 
     def count(self, minimum: K | None = None, maximum: K | None = None) -> int:
