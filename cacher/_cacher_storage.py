@@ -12,7 +12,7 @@ Source: kubernetes/apiserver pkg/storage/cacher/delegator.go, cacher.go.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from random import Random
 
 import trio
@@ -222,7 +222,6 @@ class CacherStorage:
         if full is None:
             full = self._full_list_key(key, options.recursive)
         if options.resource_version == "0" and is_as_it_is(options) and self.cacher.is_ready:
-            await trio.lowlevel.checkpoint()
             try:
                 return await self._list_now(full, options.selector)
             except Expired:
@@ -364,16 +363,17 @@ class CacherStorage:
         Raises:
             Expired: the history went by between two looks.
         """
+        await trio.lowlevel.checkpoint()
         cache = self.cacher.cache
         prefix = narrowed_prefix(full, self._prefix, selector)
-        section = cache.look(selector, prefix=prefix)
-        if not section.position:
-            if self._metrics is not None:
-                self._count_list(section.looked_at, len(section.objects), cache.index_of(selector))
-            return ListResult(tuple(section.objects), cache.revision)
-        reading = Reading(cache, selector, prefix=prefix, begun=section)
-        await self._read_all(reading)
-        return ListResult(tuple(reading.objects), reading.revision)
+        selection = cache.selection_of(selector)
+        section = cache.look(selection, prefix=prefix)
+        if section.position:
+            reading = Reading(cache, selector, prefix=prefix, begun=section)
+            await self._read_all(reading)
+            return ListResult(tuple(reading.objects), reading.revision)
+        self._count_list(section.looked_at, len(section.objects), selection.index)
+        return ListResult(tuple(section.objects), cache.revision)
 
     async def _list(self, key: str, full: str, options: ListOptions, plan: ListPlan, minimum: int) -> ListResult:
         """What the cache has, once it has reached `minimum`.
@@ -452,13 +452,11 @@ class CacherStorage:
     async def _open_with_state(
         self, scope: Scope, options: ListOptions, plan: WatchPlan, generation: int
     ) -> Watch | LateEndStream | FailedStream:
-        cache = self.cacher.cache
-        reading = Reading(cache, scope.selector, prefix=scope.prefix)
-        with suppress(Expired):
+        reading = Reading(self.cacher.cache, scope.selector, prefix=scope.prefix, is_joined=True)
+        try:
             await self._read_all(reading)
-        if not reading.is_complete or reading.revision < cache.ring.oldest_watchable:
-            # The history went by while it was read in steps: once more, in one.
-            reading = Reading(cache, scope.selector, prefix=scope.prefix)
+        except Expired:  # the history went by while it was read in steps: once more, in one
+            reading = Reading(self.cacher.cache, scope.selector, prefix=scope.prefix)
             while not reading.is_complete:
                 reading.step()
         if not self._is_still(generation):

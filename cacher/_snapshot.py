@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
 
@@ -231,6 +232,7 @@ class Snapshot:
         self._sorted._check()
 
 
+@lru_cache(maxsize=1_024)
 def range_end(prefix: str) -> str:
     """The first key after all that start with `prefix`: its last character made the next one, which compares fast.
 

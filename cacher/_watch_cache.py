@@ -27,7 +27,7 @@ from watch import (
 )
 
 from ._ring import Ring
-from ._selection import IndexKey, selection_of
+from ._selection import IndexKey, Selection, selection_of
 from ._snapshot import AFTER, Past, Section, Snapshot, range_end, underlying_event
 
 FRESH_TIMEOUT_S = 3.0
@@ -173,11 +173,13 @@ class WatchCache:
             reading.step()
         return reading.objects
 
-    def look(self, selector: Selector, *, prefix: str) -> Section:
+    def selection_of(self, selector: Selector) -> Selection:
+        """How lists here look for what `selector` wants."""
+        return selection_of(selector, self.snapshot.indexed)
+
+    def look(self, selection: Selection, *, prefix: str) -> Section:
         """What one step of a Reading of the present finds; with its position, where there is more. Cost: that of a step."""
-        snapshot = self.snapshot
-        selection = selection_of(selector, snapshot.indexed)
-        return snapshot.section(
+        return self.snapshot.section(
             prefix,
             range_end(prefix),
             sift=selection.sift,
@@ -185,10 +187,6 @@ class WatchCache:
             keys_max=STEP_KEYS_MAX,
             index=selection.index,
         )
-
-    def index_of(self, selector: Selector) -> IndexKey | None:
-        """The field and the value by which lists find what `selector` wants; None: by key alone."""
-        return selection_of(selector, self.snapshot.indexed).index
 
     def history(self, selector: Selector, revision: int) -> tuple[Event, ...]:
         """The events after `revision` as a watcher of `selector` is to see them.
@@ -237,6 +235,7 @@ class Reading:
         limit: objects of the page; 0: all.
         revision: None: the present one.
         begun: what `WatchCache.look` has just found of the same, to go on from.
+        is_joined: a watch is to go on from its revision: it is expired as soon as the history does not reach back to that.
     """
 
     def __init__(
@@ -249,6 +248,7 @@ class Reading:
         limit: int = 0,
         revision: int | None = None,
         begun: Section | None = None,
+        is_joined: bool = False,
     ) -> None:
         self.revision = cache.revision if revision is None else revision
         """What it shows."""
@@ -258,11 +258,12 @@ class Reading:
         """Where it is complete: how many objects come after the last one, up to the end of the range."""
         self.looked_at = begun.looked_at if begun is not None else 0
         self._cache = cache
-        self._selection = selection_of(selector, cache.snapshot.indexed)
+        self._selection = cache.selection_of(selector)
         self._position = begun.position if begun is not None else start or prefix
         self._end = range_end(prefix)
         self._limit = limit
         self._is_past = revision is not None and revision != cache.revision
+        self._is_joined = is_joined
         self._past = Past(self._position, self._end)
         self._undone = self.revision  # events up to here are not in the way, or taken back in `_past`
         self._undone_events = 0
@@ -310,7 +311,7 @@ class Reading:
         cache, revision = self._cache, self.revision
         if revision > cache.revision:
             raise TooLargeResourceVersion(revision, cache.revision, retry_after_s=RETRY_AFTER_S)
-        oldest = cache.oldest_exact if self._is_past else 0
+        oldest = cache.oldest_exact if self._is_past else cache.ring.oldest_watchable if self._is_joined else 0
         if oldest is None or revision < oldest or self._replacements != cache.replacements:
             raise Expired(revision, cache.revision if oldest is None else max(oldest, cache.list_revision))
         if self._undone == cache.revision:

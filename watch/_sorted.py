@@ -8,7 +8,6 @@ from typing import Generic, Protocol, TypeVar
 
 from sortedcontainers import SortedList
 
-
 K = TypeVar("K")
 
 
