@@ -109,7 +109,7 @@ def _durable_table(kept: dict[Durable, list[Kept]], runs: int) -> Table:
 def _list_table(sized: Sized, runs: list[list[Row]]) -> Table:
     table = Table(
         title=f"CacherStorage, {sized.name} of {OBJECT_BYTES} bytes, median of {len(runs)} (least–most)",
-        caption=f"{_machine()}\nbeside: {PEER}",
+        caption=f"{_machine()}\nbeside: {PEER}; * asks the store, which is in this process here",
     )
     for heading in ("row", "here", "peer", "times as good"):
         table.add_column(heading, justify="left" if heading == "row" else "right")

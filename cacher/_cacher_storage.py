@@ -35,6 +35,7 @@ from ._delegation import (
     Unready,
     WatchPlan,
     get_when_not_ready,
+    is_as_it_is,
     list_when_not_ready,
     plan_watch,
     should_delegate,
@@ -43,6 +44,7 @@ from ._delegation import (
 from ._lister_watcher import StorageListerWatcher
 from ._ring import Ring
 from ._scope import Scope, narrowed_prefix
+from ._selection import IndexKey
 from ._streams import FailedStream, KeyStream, LateEndStream
 from ._watch_cache import Reading
 from .storage import (
@@ -71,6 +73,9 @@ from .storage import (
 )
 from .storage._metrics import CacheMetrics
 from .storage._nursery import open_service_nursery
+
+LIST_KEYS_MAX = 1_024
+"""Keys of lists that are remembered as checked; when there are more, all are forgotten."""
 
 
 class CacherStorage:
@@ -113,6 +118,7 @@ class CacherStorage:
         self._random = random
         self._root = prepare_root(root).removesuffix("/")
         self._metrics = metrics
+        self._list_keys: dict[str, str] = {}  # checked once: as a caller has it, and in full
         self._prefix = self._root + underlying.resource_prefix.rstrip("/") + "/"
         self.cacher = Cacher(
             lister_watcher if lister_watcher is not None else StorageListerWatcher(underlying),
@@ -192,6 +198,12 @@ class CacherStorage:
 
     async def get(self, key: str, *, resource_version: str = "", ignore_not_found: bool = False) -> Object | None:
         """See Interface.get. Unset, it is the store's to answer: one object costs it little, and asking how far it is, as much."""
+        if resource_version == "0" and "/." not in key and self.cacher.is_ready:
+            full, objects = self._root + key, self.cacher.cache.snapshot
+            if objects.get(full) is not None:  # a key that an object has needs no other check
+                await trio.lowlevel.checkpoint()
+                if (found := objects.get(full)) is not None:
+                    return found
         is_cached = resource_version != "" and await self._is_served(
             get_when_not_ready(resource_version, self.semantics)
         )
@@ -207,7 +219,14 @@ class CacherStorage:
 
     async def get_list(self, key: str, options: ListOptions) -> ListResult:
         """See Interface.get_list. Cost: O(objects looked at), in steps of a few ms; the past, O(events since) a step more."""
-        full = self._root + prepare_key(self.resource_prefix, key, recursive=options.recursive)
+        full = self._list_keys.get(key) if options.recursive else None
+        if full is None:
+            full = self._full_list_key(key, options.recursive)
+        if options.resource_version == "0" and is_as_it_is(options) and self.cacher.is_ready:
+            try:
+                return await self._list_now(full, options.selector)
+            except Expired:
+                return await self._underlying.get_list(key, options)
         plan = plan_list(full, options)
         decision = should_delegate(options, self._view())
         if decision.to_storage or not await self._is_served(list_when_not_ready(options, self.semantics)):
@@ -307,9 +326,12 @@ class CacherStorage:
         return self.cacher.cache.snapshot.get(self._root + key)
 
     async def _wait_until_fresh(self, revision: int) -> None:
+        if not revision:
+            await trio.lowlevel.checkpoint()
+            return
         began_s = trio.current_time()
         await self.cacher.wait_until_fresh(revision)
-        if self._metrics is not None and revision:
+        if self._metrics is not None:
             self._metrics.read_wait_s.observe(trio.current_time() - began_s)
 
     async def _fall_back(self, key: str, options: ListOptions) -> ListResult:
@@ -327,6 +349,32 @@ class CacherStorage:
             self._metrics.consistent_read(success=success, fallback=fallback)
 
     # ---- inside: lists -----------------------------------------------------------------------------------------------
+
+    def _full_list_key(self, key: str, recursive: bool) -> str:
+        full = self._root + prepare_key(self.resource_prefix, key, recursive=recursive)
+        if recursive:
+            if len(self._list_keys) >= LIST_KEYS_MAX:
+                self._list_keys.clear()
+            self._list_keys[key] = full
+        return full
+
+    async def _list_now(self, full: str, selector: Selector) -> ListResult:
+        """All that the cache has now. Most lists are short, and one look finds all there is.
+
+        Raises:
+            Expired: the history went by between two looks.
+        """
+        await trio.lowlevel.checkpoint()
+        cache = self.cacher.cache
+        prefix = narrowed_prefix(full, self._prefix, selector)
+        selection = cache.selection_of(selector)
+        section = cache.look(selection, prefix=prefix)
+        if section.position:
+            reading = Reading(cache, selector, prefix=prefix, begun=section)
+            await self._read_all(reading)
+            return ListResult(tuple(reading.objects), reading.revision)
+        self._count_list(section.looked_at, len(section.objects), selection.index)
+        return ListResult(tuple(section.objects), cache.revision)
 
     async def _list(self, key: str, full: str, options: ListOptions, plan: ListPlan, minimum: int) -> ListResult:
         """What the cache has, once it has reached `minimum`.
@@ -360,11 +408,12 @@ class CacherStorage:
         while not reading.is_complete:
             await trio.lowlevel.checkpoint()
             reading.step()
+        self._count_list(reading.looked_at, len(reading.objects), reading.index)
+
+    def _count_list(self, looked_at: int, returned: int, index: IndexKey | None) -> None:
         if self._metrics is not None:
-            index = f"f:{reading.index[0]}" if reading.index else ""
-            self._metrics.lists.listed(
-                fetched=reading.looked_at, evaluated=0, returned=len(reading.objects), index=index
-            )
+            name = f"f:{index[0]}" if index else ""
+            self._metrics.lists.listed(fetched=looked_at, evaluated=0, returned=returned, index=name)
 
     def _single(self, full: str, selector: Selector) -> ListResult:
         cache = self.cacher.cache
@@ -404,7 +453,7 @@ class CacherStorage:
     async def _open_with_state(
         self, scope: Scope, options: ListOptions, plan: WatchPlan, generation: int
     ) -> Watch | LateEndStream | FailedStream:
-        reading = Reading(self.cacher.cache, scope.selector, prefix=scope.prefix)
+        reading = Reading(self.cacher.cache, scope.selector, prefix=scope.prefix, is_joined=True)
         try:
             await self._read_all(reading)
         except Expired:  # the history went by while it was read in steps: once more, in one

@@ -45,6 +45,11 @@ class Delegation(msgspec.Struct, frozen=True):
 _STORAGE, _CACHE = Delegation(True), Delegation(False)
 
 
+def is_as_it_is(options: ListOptions) -> bool:
+    """Whether a list at "0" with these options reads the present state whole, however old it is: the cache, and no pages."""
+    return options.recursive and not options.match and not options.continue_token
+
+
 def should_delegate(options: ListOptions, cache: CacheView) -> Delegation:
     """Who answers a list with `options`, which have been validated.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from sortedcontainers import SortedList
@@ -65,6 +66,14 @@ class SortedKeys(Generic[K]):
         Cost: O(log n) to find the start, O(1) a key.
         """
         return self._keys.irange(minimum, maximum, inclusive)
+
+    def between(self, minimum: K, maximum: K, most: int = 0) -> list[K]:
+        """The keys in [minimum, maximum), in order; `most` of them at most, 0: all. Cost: O(log n + what is returned)."""
+        keys = self._keys
+        if (not most or len(keys) <= most) and not keys.bisect_left(minimum) and keys.bisect_left(maximum) == len(keys):
+            return list(keys)  # all of them: half the time
+        found = keys.irange(minimum, maximum, (True, False))
+        return list(islice(found, most)) if most else list(found)
 
     def count(self, minimum: K | None = None, maximum: K | None = None) -> int:
         """How many keys are in [minimum, maximum), None: no bound. Cost: O(log n), whatever the answer."""

@@ -82,6 +82,12 @@ def test_a_get_of_nothing_and_of_nonsense():
                 await get("/nodes/one", resource_version="0")
             with trio.testing.assert_checkpoints():
                 await get("/pods/a/one", resource_version="0")
+            await all_.etcd.put(f"{ROOT}/pods/a/..", all_.below.storage.codec.encode({"metadata": {"name": ".."}}))
+            await settle()
+            assert all_.storage.cacher.get(f"{ROOT}/pods/a/..") is not None
+            for climbing in ("/pods/a/..", "/pods/a/../a/one"):
+                with pytest.raises(InvalidKey):
+                    await get(climbing, resource_version="0")
 
     run(main)
 

@@ -437,6 +437,22 @@ def test_a_long_list_lets_others_run_and_shows_one_revision_all_the_same():
 def test_a_long_list_whose_history_goes_by_meanwhile_is_the_stores():
     async def main() -> None:
         async with layers(*(f"a/{turn:02}" for turn in range(40)), ring=Ring(capacity_min=2, capacity_max=2)) as all_:
+            async with trio.open_nursery() as nursery:
+                for turn in range(39, 30, -1):  # more between two steps than the ring holds
+                    nursery.start_soon(all_.etcd.delete, f"{ROOT}/pods/a/{turn:02}")
+                result = await all_.list(resource_version="0")
+            assert all_.below.asked == ["get_list"]
+            assert names(result)[:31] == [f"{turn:02}" for turn in range(31)]
+
+    run(main)
+
+
+@pytest.mark.usefixtures("short_steps")
+def test_a_long_list_that_keeps_up_with_a_short_history_is_the_caches():
+    """Each step takes back what came since the one before, so that the history need not reach back to the first."""
+
+    async def main() -> None:
+        async with layers(*(f"a/{turn:02}" for turn in range(40)), ring=Ring(capacity_min=2, capacity_max=2)) as all_:
 
             async def disturb() -> None:
                 for turn in range(39, 30, -1):
@@ -445,7 +461,8 @@ def test_a_long_list_whose_history_goes_by_meanwhile_is_the_stores():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(disturb)
                 result = await all_.list(resource_version="0")
-            assert all_.below.asked == ["get_list"]
-            assert names(result)[:31] == [f"{turn:02}" for turn in range(31)]
+            assert all_.below.asked == []
+            assert names(result) == [f"{turn:02}" for turn in range(40)]
+            assert all_.storage.cacher.cache.ring.oldest_watchable > result.revision
 
     run(main)

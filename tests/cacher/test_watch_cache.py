@@ -162,6 +162,63 @@ def test_a_reading_that_the_history_overtakes_is_expired(monkeypatch):
             reading.step()
 
 
+def test_a_reading_does_not_go_on_in_another_history_also_where_its_revision_is_in_that_too(monkeypatch):
+    """A store that was put back to a backup tells other things of the same revisions."""
+    monkeypatch.setattr(module, "STEP_KEYS_MAX", 2)
+    cache = listed(10, *(pod(name, 3) for name in "abcd"))
+    reading = Reading(cache, ALL, prefix=PREFIX)
+    reading.step()
+    cache.replace(Replacement(tuple(pod(name, 4) for name in "abcd"), 8, ()))
+    apply(cache, put(pod("d", 11)))
+    with pytest.raises(Expired):
+        reading.step()
+
+
+def test_a_reading_that_keeps_up_needs_no_more_history_than_a_step_unless_a_watch_is_to_go_on_from_it(monkeypatch):
+    monkeypatch.setattr(module, "STEP_KEYS_MAX", 2)
+    for is_joined in (False, True):
+        cache = listed(10, *(pod(name, 3) for name in "abcdefgh"), ring=Ring(capacity_min=2, capacity_max=2))
+        reading = Reading(cache, ALL, prefix=PREFIX, is_joined=is_joined)
+        for revision in range(11, 14):
+            reading.step()
+            apply(cache, put(pod("gha"[revision - 11], revision)))
+        if is_joined:
+            with pytest.raises(Expired):
+                reading.step()
+            continue
+        while not reading.is_complete:
+            reading.step()
+        assert [(each.name, each.revision) for each in reading.objects] == [(name, 3) for name in "abcdefgh"]
+
+
+def test_what_is_undone_is_counted_over_all_steps(monkeypatch):
+    monkeypatch.setattr(module, "STEP_KEYS_MAX", 1)
+    monkeypatch.setattr(module, "UNDO_EVENTS_MAX", 3)
+    cache = listed(10, *(pod(name, 3) for name in "abcdefgh"))
+    reading = Reading(cache, ALL, prefix=PREFIX)
+    for revision in range(11, 14):
+        reading.step()
+        apply(cache, put(pod("h", revision)))
+    reading.step()
+    apply(cache, put(pod("h", 14)))
+    with pytest.raises(Expired):
+        reading.step()
+
+
+def test_what_one_look_did_not_find_is_read_on_from_there(monkeypatch):
+    monkeypatch.setattr(module, "STEP_KEYS_MAX", 2)
+    cache = listed(10, *(pod(name, 3) for name in "abcde"))
+    begun = cache.look(cache.selection_of(ALL), prefix=PREFIX)
+    assert [each.name for each in begun.objects] == ["a", "b"]
+    reading = Reading(cache, ALL, prefix=PREFIX, begun=begun)
+    reading.step()
+    apply(cache, gone(11, "e"), put(pod("a", 12)))
+    reading.step()
+    assert reading.is_complete
+    assert [(each.name, each.revision) for each in reading.objects] == [(name, 3) for name in "abcde"]
+    assert reading.looked_at == 5
+
+
 @pytest.mark.parametrize("steps_of", [1, 2, 100])
 def test_a_page_is_full_wherever_its_objects_are_and_says_what_follows(monkeypatch, steps_of):
     """[9.3 TestStoreListSingleKey] With and without a selector, now and then, in any steps."""

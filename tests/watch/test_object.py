@@ -110,11 +110,12 @@ def test_a_field_that_is_no_scalar_counts_as_absent(value):
 
 
 def test_an_absent_field_counts_as_what_its_resource_says():
-    reader = ObjectReader(("spec.unschedulable", "status.replicas"), absent={"spec.unschedulable": "false"})
+    absent = {"spec.unschedulable": "false"}
+    reader = ObjectReader(("spec.unschedulable", "status.replicas"), absent=absent)
     for raw in (b"{}", b'{"spec":{}}', b'{"spec":{"unschedulable":null}}'):
         assert reader.read("/k", raw, 1).fields == {"spec.unschedulable": "false"}
     assert reader.read("/k", b'{"spec":{"unschedulable":true}}', 1).field("spec.unschedulable") == "true"
-    assert reader.read("/k", b"{}", 1).fields is not reader.read("/k", b"{}", 1).fields
+    assert reader.read("/k", b"{}", 1).fields is not absent, "what the resource says stays its own"
 
 
 def test_the_whole_object_is_read_when_asked_and_is_the_callers_to_change():
@@ -169,3 +170,55 @@ def test_the_head_agrees_with_the_whole_object_whatever_else_is_in_it(head, labe
     assert (obj.name, obj.namespace, obj.uid) == tuple(head.get(part, "") for part in ("name", "namespace", "uid"))
     assert obj.labels == labels
     assert obj.field("spec.nodeName") == ("" if node is None else node if isinstance(node, str) else json.dumps(node))
+
+
+# ---- what is shared --------------------------------------------------------------------------------------------------
+
+
+def pod(namespace: str, app: str, node: str) -> bytes:
+    return f'{{"metadata":{{"namespace":"{namespace}","labels":{{"app":"{app}"}}}},"spec":{{"nodeName":"{node}"}}}}'.encode()
+
+
+def test_equal_labels_and_fields_of_different_objects_are_one_dict():
+    reader = ObjectReader(["spec.nodeName"])
+    first, again = (reader.read(key, pod("team", "web", "n1"), 1) for key in ("/p/a", "/p/b"))
+    other = reader.read("/p/c", pod("team", "db", "n2"), 1)
+    assert first.labels is again.labels
+    assert first.fields is again.fields
+    assert first.namespace is again.namespace
+    assert (other.labels, other.fields) == ({"app": "db"}, {"spec.nodeName": "n2"})
+
+
+def test_names_and_values_that_are_swapped_are_not_taken_for_equal():
+    reader = ObjectReader()
+    all_labels: list[dict[str, str]] = [
+        {"a": "x", "b": "y"},
+        {"b": "x", "a": "y"},
+        {"a": "y", "c": "x"},
+        {"a": "b"},
+        {"b": "a"},
+    ]
+    found = [reader.read("/p", json.dumps({"metadata": {"labels": labels}}).encode(), 1) for labels in all_labels]
+    assert [each.labels for each in found] == all_labels
+
+
+def test_where_hardly_any_are_equal_nothing_is_kept_to_share(monkeypatch):
+    """Half of the memory that is saved elsewhere would be spent on what never comes again."""
+    monkeypatch.setattr("watch._object.SHARED_MAX", 4)
+    reader = ObjectReader(["spec.nodeName"])
+    objects = [reader.read(f"/p/{turn}", pod("team", "web", f"n{turn}"), 1) for turn in range(40)]
+    assert [each.fields for each in objects] == [{"spec.nodeName": f"n{turn}"} for turn in range(40)]
+    obj = objects[-1]
+    assert reader.read("/p/x", pod("team", "web", "n39"), 1).fields is not obj.fields
+    assert not reader._shared_fields._known
+    assert reader.read("/p/x", pod("team", "web", "n39"), 1).labels is obj.labels
+
+
+def test_what_comes_again_and_again_is_shared_however_many_there_are(monkeypatch):
+    monkeypatch.setattr("watch._object.SHARED_MAX", 4)
+    reader = ObjectReader()
+    for turn in range(60):
+        for _ in range(3):
+            reader.read("/p", pod("team", f"app-{turn}", "n"), 1)
+        assert len(reader._shared_labels._known) <= 4
+    assert reader.read("/p", pod("team", "x", "n"), 1).labels is reader.read("/p", pod("team", "x", "n"), 1).labels

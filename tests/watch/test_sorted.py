@@ -29,5 +29,6 @@ def test_a_range_is_what_a_naive_filter_finds(numbers, low, high):
     keys = SortedKeys(numbers)
     expected = [number for number in sorted(numbers) if low <= number < high]
     assert list(keys.irange(low, high, (True, False))) == expected
+    assert [keys.between(low, high, most) for most in (0, 1, 3, 30)] == [expected, expected[:1], expected[:3], expected]
     assert keys.count(low, high) == len(expected)
     assert keys.count(low) == sum(number >= low for number in numbers)
