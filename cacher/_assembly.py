@@ -1,9 +1,10 @@
 """Where the layers are joined: the only file that names the concrete classes of each.
 
-    open_cluster ─ EmbeddedEtcd ─ for each resource asked for: EtcdListerWatcher ─ Cacher ─ CacheReader ─ Resource
-                                  or, with its cache off:      EtcdStorage ──────────────── StoreReader ─ Resource
+    open_cluster ─ EmbeddedEtcd ─ for each resource asked for: EtcdStorage ─ CacherStorage ─ CachedReader ─ Resource
+                                  or, with its cache off:      EtcdStorage ───────────────── StoreReader ── Resource
 
-A Resource is the reader's door: lists and watches in the API's words. Its cacher, if any, starts when it is first used.
+A Resource is the reader's door: lists and watches in the API's words. Its cache, if any, starts when it is first used, and is
+filled by an EtcdListerWatcher: a watch of EtcdStorage would decode each previous object, which the cache has.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ import trio
 
 from watch import FieldSelector, LabelSelector, Object, ObjectReader, Selector
 
-from ._cacher import Cacher, CacherStatistics
-from ._readers import CacheReader, ObjectList, StoreReader
+from ._cacher import CacherStatistics
+from ._cacher_storage import CacherStorage
+from ._consistency import PERIOD_S
+from ._readers import CachedReader, ObjectList, Reader, StoreReader
 from ._resources import ROOT, ResourceInfo, find_resource, resource_at
-from ._ring import Ring
 from ._store_watch import ResourceWatch
-from .storage import Codec
+from .storage import Codec, Interface, ListOptions, Match
+from .storage._metrics import CacheMetrics, EtcdMetrics, MetricsRegistry, MetricsSnapshot
 from .storage._nursery import open_service_nursery
-from .storage.etcd import EmbeddedEtcd, EtcdListerWatcher, EtcdStorage, Snapshot, open_embedded_etcd
+from .storage.etcd import Compactor, EmbeddedEtcd, EtcdListerWatcher, EtcdStorage, Snapshot, open_embedded_etcd
 
 COMPACTION_PERIOD_S = 300.0
 """History in the store is kept for one to two periods. Source: kubernetes/apiserver etcd3/compact.go."""
@@ -35,30 +38,33 @@ FieldsLike = str | FieldSelector | Mapping[str, str] | None
 class Resource:
     """One resource of a cluster, read from its cache, or from the store where that is off. Made by `Cluster.resource`."""
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        info: ResourceInfo,
-        *,
-        random: Random,
-        ring: Ring | None = None,
-        watch_cache: bool = True,
-    ) -> None:
+    def __init__(self, info: ResourceInfo, reader: Reader) -> None:
         self.info = info
-        codec = Codec(group_version=info.group_version, kind=info.kind, fields=info.fields, absent=dict(info.absent))
-        root, resource_prefix = _split(info.prefix)
-        storage = EtcdStorage(cluster.etcd, resource_prefix=resource_prefix, root=root, codec=codec, random=random)
-        store = StoreReader(storage, info.prefix, root)
-        self._reader: CacheReader | StoreReader = store
-        if watch_cache:
-            reader = ObjectReader(info.fields, absent=dict(info.absent))
-            source = EtcdListerWatcher(cluster.etcd, info.prefix, reader)
-            cacher = Cacher(source, prefix=info.prefix, random=random, ring=ring, indexed=info.indexed)
-            self._reader = CacheReader(cacher, store, cluster._nursery, cluster.current_revision)
+        self._reader = reader
+
+    @property
+    def storage(self) -> Interface:
+        """What is below: a CacherStorage, or an EtcdStorage where there is no cache. Not ready before `ready`."""
+        return self._reader.storage
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether reads are answered from a cache."""
+        return isinstance(self._reader, CachedReader)
 
     async def ready(self) -> None:
         """Return once lists are answered; starts the cache where this is its first use."""
         await self._reader.ready()
+
+    async def wait_until_fresh(self, revision: int, *, watch: ResourceWatch | None = None) -> None:
+        """Return once all up to `revision` can be taken at once: by list and watch, or by this `watch` of the resource.
+
+        A cache is fresh for all its watches alike. Without one, each watch that is open is waited for, or the given one, as
+        long as it takes, also for a reader whose buffer is full.
+        Raises:
+            watch.TooLargeResourceVersion: the cache was not so far within 3 s.
+        """
+        await self._reader.wait_until_fresh(revision, watch)
 
     async def list(
         self,
@@ -70,7 +76,7 @@ class Resource:
         resource_version: str | int = "",
         match: str = "",
     ) -> ObjectList:
-        """What the selectors let through, in key order.
+        """What the selectors let through, in key order. Waits while the cache is filled anew.
 
         Args:
             resource_version: "": not older than this call; "0": what the cache has; N: not older than N, or with
@@ -87,10 +93,16 @@ class Resource:
             raise ValueError(f"match {match!r} is not one of 'Exact', 'NotOlderThan'")
         if (match and revision is None) or (match == "Exact" and not revision):
             raise ValueError(f"match={match!r} needs a resource_version to compare with")
-        return await self._reader.list(selector, revision, is_exact=match == "Exact")
+        return await self._reader.list(
+            ListOptions(resource_version=_text(revision), match=match and Match(match), selector=selector)
+        )
 
     async def get(self, name: str, namespace: str | None = None) -> Object | None:
-        """The object of that name, not older than this call; None where there is none. Raises as `list`."""
+        """The object of that name, not older than this call; None where there is none. Always the store's answer.
+
+        Raises:
+            ValueError: a namespace is missing, or given where there is none.
+        """
         return await self._reader.get(self.info.key(name, namespace))
 
     @asynccontextmanager
@@ -119,9 +131,13 @@ class Resource:
         """
         selector = self._selector(namespace, name, labels, fields)
         revision = _read_revision("" if resource_version is None else resource_version)
-        async with self._reader.watch(
-            selector, revision, send_initial_events=send_initial_events, bookmarks=bookmarks
-        ) as watch:
+        options = ListOptions(
+            resource_version=_text(revision),
+            selector=selector,
+            send_initial_events=send_initial_events,
+            allow_bookmarks=bookmarks,
+        )
+        async with self._reader.watch(options) as watch:
             yield watch
 
     def statistics(self) -> CacherStatistics:
@@ -144,14 +160,20 @@ class Cluster:
         etcd: EmbeddedEtcd,
         nursery: trio.Nursery,
         random: Random,
+        *,
+        compactor: Compactor,
         watch_cache: bool | Mapping[str, bool] = True,
+        consistency_period_s: float = PERIOD_S,
     ) -> None:
         self.etcd = etcd
         """The store itself, for raw puts and deletes."""
         self._nursery = nursery
         self._random = random
+        self._compactor = compactor
         self._watch_cache = watch_cache
+        self._consistency_period_s = consistency_period_s
         self._resources: dict[str, Resource] = {}
+        self._metrics = MetricsRegistry()
 
     def resource(self, version: str, plural: str) -> Resource:
         """The door to a resource, such as ("v1", "pods") or ("apps/v1", "deployments"). The same one each time.
@@ -173,24 +195,47 @@ class Cluster:
         """Those asked for so far, oldest first."""
         return list(self._resources.values())
 
-    async def current_revision(self) -> int:
-        """The store's revision now, read through its front door so that it is the same for a remote store."""
-        return (await self.etcd.range("watchcache/current-revision", count_only=True)).revision
+    def metrics(self) -> MetricsSnapshot:
+        """What storages and caches have counted, as it is now, under Kubernetes' names. Cost: O(samples and views)."""
+        return self._metrics.snapshot()
 
     def _door(self, info: ResourceInfo) -> Resource:
         door = self._resources.get(info.prefix)
         if door is None:
-            random = Random(self._random.getrandbits(64))
-            door = Resource(self, info, random=random, watch_cache=self._is_cached(info))
-            self._resources[info.prefix] = door
+            door = self._resources[info.prefix] = Resource(info, self._reader(info))
         return door
+
+    def _reader(self, info: ResourceInfo) -> Reader:
+        random = Random(self._random.getrandbits(64))
+        root, resource_prefix = _split(info.prefix)
+        absent = dict(info.absent)
+        labels = {"group": info.group_version.rpartition("/")[0], "resource": info.plural}
+        store = EtcdStorage(
+            self.etcd,
+            resource_prefix=resource_prefix,
+            root=root,
+            codec=Codec(group_version=info.group_version, kind=info.kind, fields=info.fields, absent=absent),
+            random=random,
+            compactor=self._compactor,
+            metrics=EtcdMetrics(self._metrics, **labels),
+        )
+        if not self._is_cached(info):
+            return StoreReader(store, info.prefix, root)
+        cached = CacherStorage(
+            store,
+            random=random,
+            root=root,
+            indexed=info.indexed,
+            metrics=CacheMetrics(self._metrics, **labels),
+            lister_watcher=EtcdListerWatcher(self.etcd, info.prefix, ObjectReader(info.fields, absent=absent)),
+            consistency_period_s=self._consistency_period_s,
+        )
+        return CachedReader(cached, info.prefix, root, self._nursery)
 
     def _is_cached(self, info: ResourceInfo) -> bool:
         if isinstance(self._watch_cache, bool):
             return self._watch_cache
-        group = info.group_version.rpartition("/")[0]
-        whole = f"{info.plural}.{group}" if group else info.plural
-        return self._watch_cache.get(whole, self._watch_cache.get(info.plural, True))
+        return self._watch_cache.get(info.qualified_name, self._watch_cache.get(info.plural, True))
 
 
 @asynccontextmanager
@@ -200,6 +245,7 @@ async def open_cluster(
     random: Random | None = None,
     ack_turns: Callable[[], int] | None = None,
     compaction_period_s: float = COMPACTION_PERIOD_S,
+    consistency_period_s: float = PERIOD_S,
     watch_cache: bool | Mapping[str, bool] = True,
 ) -> AsyncIterator[Cluster]:
     """A cluster on an embedded etcd, for as long as the context lasts.
@@ -208,7 +254,9 @@ async def open_cluster(
         snapshot: what the store holds at first; empty by default.
         random: where all chance comes from; the system's by default.
         ack_turns: scheduler turns between a write and its acknowledgement, so that an event may come first; 1 by default.
-        compaction_period_s: the store keeps history for one to two of these; 0: for ever.
+        compaction_period_s: the store keeps history for one to two of these, which whoever shares it agree on through
+            its `compact_rev_key`, a write each time; 0: it is left to others.
+        consistency_period_s: seconds, up to half as many again, between two comparisons of a cache with the store; 0: none.
         watch_cache: False: no caches, every read goes to the store; or which resources have one, by name ("events",
             "deployments.apps"): those that are not named do.
     """
@@ -218,19 +266,16 @@ async def open_cluster(
         open_embedded_etcd(snapshot=snapshot, random=Random(chance.getrandbits(64)), ack_turns=turns) as etcd,
         open_service_nursery() as nursery,
     ):
-        if compaction_period_s:
-            nursery.start_soon(_compact, etcd, compaction_period_s)
-        yield Cluster(etcd, nursery, chance, watch_cache)
-
-
-async def _compact(etcd: EmbeddedEtcd, period_s: float) -> None:
-    """Compact what is older than one period, once a period."""
-    one_period_ago = 0
-    while True:
-        await trio.sleep(period_s)
-        if one_period_ago > etcd.compact_revision:
-            await etcd.compact(one_period_ago)
-        one_period_ago = etcd.revision
+        compactor = Compactor(etcd, interval_s=compaction_period_s)
+        nursery.start_soon(compactor.run, name="compactor")
+        yield Cluster(
+            etcd,
+            nursery,
+            chance,
+            compactor=compactor,
+            watch_cache=watch_cache,
+            consistency_period_s=consistency_period_s,
+        )
 
 
 def _split(prefix: str) -> tuple[str, str]:
@@ -243,6 +288,10 @@ def _split(prefix: str) -> tuple[str, str]:
         raise ValueError(f"{prefix!r} is not the prefix of a resource: start it with '/', and name something")
     root = ROOT.rstrip("/") if prefix.startswith(ROOT) else ""
     return root, prefix.removeprefix(root).rstrip("/")
+
+
+def _text(revision: int | None) -> str:
+    return "" if revision is None else str(revision)
 
 
 def _one_turn() -> int:

@@ -12,7 +12,7 @@ Source: kubernetes/apiserver pkg/storage/cacher/cacher.go.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from random import Random
 
@@ -60,6 +60,8 @@ class CacherStatistics(msgspec.Struct, frozen=True):
     ring_oldest_revision: int
     """A watch may start from this revision or any newer one."""
     ring_resizes: int
+    ring_growths: int
+    """Of the resizes, those that made it larger."""
     ring_evictions: int
     watches: int
     views: int
@@ -94,7 +96,7 @@ class Cacher:
         semantics: V1_22: progress upstream wakes no reader, and no bookmark is given before the first event or progress, nor
             later to who was due before it.
         indexed: fields by whose value lists find objects.
-        request_progress: asks upstream how far it is; `lister_watcher.request_progress` by default.
+        asks_progress: whether upstream's word on how far it is can be trusted, so that it is asked while somebody waits.
     """
 
     def __init__(
@@ -106,14 +108,14 @@ class Cacher:
         ring: Ring | None = None,
         semantics: Semantics = Semantics.NEWEST,
         indexed: Sequence[str] = (),
-        request_progress: Callable[[], Awaitable[None]] | None = None,
+        asks_progress: bool = True,
     ) -> None:
         self.prefix = prefix
         self.cache = WatchCache(ring=ring, indexed=indexed, is_v1_22=semantics is Semantics.V1_22)
         self.router = Router()
         self.readiness = Readiness()
         self._lister_watcher = lister_watcher
-        self._request_progress = request_progress or self._ask_lister_watcher
+        self._asks_progress = asks_progress
         self._random = random
         self._semantics = semantics
         self._reflector = Reflector(
@@ -139,7 +141,8 @@ class Cacher:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._give_bookmarks)
-                nursery.start_soon(self._ask_while_awaited)
+                if self._asks_progress:
+                    nursery.start_soon(self._ask_while_awaited)
                 nursery.start_soon(self._reflector.run)
                 await self.readiness.wait()
                 task_status.started()
@@ -270,6 +273,7 @@ class Cacher:
             ring_capacity_max=ring.capacity_max,
             ring_oldest_revision=ring.oldest_watchable,
             ring_resizes=ring.resizes,
+            ring_growths=ring.growths,
             ring_evictions=ring.evictions,
             watches=router.watches(),
             views=len(logs),
@@ -350,9 +354,6 @@ class Cacher:
             await self._awaited.wait()
             while self.cache.is_awaited:
                 with suppress(WatchError, StatusError, StorageError, trio.BrokenResourceError, OSError):
-                    await self._request_progress()  # it may be lost; the next one follows
+                    await self._lister_watcher.request_progress()  # it may be lost; the next one follows
                 await trio.sleep(PROGRESS_PERIOD_S)
             self._awaited = trio.Event()
-
-    async def _ask_lister_watcher(self) -> None:
-        self._lister_watcher.request_progress()

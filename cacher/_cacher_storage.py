@@ -29,7 +29,7 @@ from watch import (
 )
 
 from ._cacher import Cacher
-from ._consistency import ConsistencyChecker
+from ._consistency import PERIOD_S, ConsistencyChecker
 from ._delegation import (
     CacheView,
     Unready,
@@ -88,9 +88,10 @@ class CacherStorage:
         supports_progress: whether `underlying.request_watch_progress` can be trusted; without it, consistent reads, and
             exact ones of revisions to come, are the store's.
         snapshots: whether past revisions are shown from the cache's history.
-        lister_watcher: what the cache is filled from; `underlying` by default.
-        consistency_period_s: seconds, up to half as many again, between two comparisons of the cache with `underlying`
-            (Kubernetes: 300); 0: none. While the last one found a difference, past revisions are the store's.
+        metrics: what counts, where anybody wants to know.
+        lister_watcher: what the cache is filled from, and asked how far it is; `underlying` by default.
+        consistency_period_s: seconds, up to half as many again, between two comparisons of the cache with `underlying`; 0:
+            none. While the last one found a difference, past revisions are the store's.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class CacherStorage:
         snapshots: bool = True,
         metrics: CacheMetrics | None = None,
         lister_watcher: ListerWatcher | None = None,
-        consistency_period_s: float = 0,
+        consistency_period_s: float = PERIOD_S,
     ) -> None:
         self.semantics = semantics
         self.supports_progress = supports_progress
@@ -123,9 +124,11 @@ class CacherStorage:
             ring=ring,
             semantics=semantics,
             indexed=indexed,
-            request_progress=underlying.request_watch_progress if supports_progress else _nobody_to_ask,
+            asks_progress=supports_progress,
         )
         """The cache itself."""
+        if metrics is not None:
+            metrics.follow(self.cacher.statistics)
         self.consistency: ConsistencyChecker | None = None
         """Compares the cache with the storage below while `run` runs; None where it was not asked for."""
         if consistency_period_s:
@@ -439,7 +442,3 @@ class CacherStorage:
     def _is_still(self, generation: int) -> bool:
         readiness = self.cacher.readiness
         return readiness.is_ready and readiness.generation == generation
-
-
-async def _nobody_to_ask() -> None:
-    """The store's word on its progress is not to be trusted, so it is not asked."""

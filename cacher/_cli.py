@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from ._resources import RESOURCES
 from .simulation import (
     EXIT_BROKEN,
     EXIT_INTERRUPTED,
@@ -63,7 +64,14 @@ def _fail(message: str, code: int) -> int:
 
 
 def _trace(options: argparse.Namespace) -> int:
-    run_options = RunOptions(clients=options.clients, speed=options.pace, seed=options.seed, verify=options.verify)
+    run_options = RunOptions(
+        clients=options.clients,
+        speed=options.pace,
+        seed=options.seed,
+        verify=options.verify,
+        watch_cache=options.watch_cache,
+        watch_cache_sizes=options.watch_cache_sizes,
+    )
     trace = load_trace(find_trace(options.trace))
     with ProgressDisplay() as display:
         run = TraceRun(trace, run_options, named=options.trace, display=display)
@@ -115,7 +123,47 @@ def _add_trace(commands: argparse._SubParsersAction[_Parser]) -> None:
     trace.add_argument(
         "--verify", action="store_true", help="compare with the watches of a real watch cache recorded beside the trace"
     )
+    _add_watch_cache(trace)
     trace.add_argument("--json", action="store_true", help="print the report as one JSON document")
+
+
+def _add_watch_cache(command: argparse.ArgumentParser) -> None:
+    """The caches' flags, as kube-apiserver has them."""
+    command.add_argument(
+        "--watch-cache",
+        type=_truth,
+        default=True,
+        metavar="true|false",
+        help="whether lists and watches are served from caches, and not from the store alone (default: true)",
+    )
+    command.add_argument(
+        "--watch-cache-sizes",
+        type=_watch_cache_sizes,
+        default=(),
+        metavar="RESOURCE=N,…",
+        help="resources as kubectl writes them; 0: no cache for it, as in events=0,deployments.apps=0; any other number: a"
+        " cache, whose size is its own affair",
+    )
+
+
+def _truth(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text == "true"
+
+
+def _watch_cache_sizes(text: str) -> tuple[tuple[str, int], ...]:
+    """`resource=n` or, as kube-apiserver has it, `resource#n`."""
+    sizes: dict[str, int] = {}
+    known = {name for info in RESOURCES.values() for name in (info.plural, info.qualified_name)}
+    for part in filter(None, text.split(",")):
+        resource, sign, size = part.partition("#" if "#" in part else "=")
+        if not (sign and size.isascii() and size.isdigit() and len(size) <= 9):
+            raise argparse.ArgumentTypeError(f"{part!r} is not RESOURCE=N, such as events=0")
+        if resource not in known and "." not in resource:
+            raise argparse.ArgumentTypeError(f"{resource!r} is no resource: write it as kubectl does, such as events")
+        sizes[resource] = int(size)
+    return tuple(sizes.items())
 
 
 def _client_count(text: str) -> int:

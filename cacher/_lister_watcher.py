@@ -59,8 +59,9 @@ class StorageListerWatcher:
         async with self._storage.watch(self._key, options) as stream:
             yield _Stream(stream, revision, self)
 
-    def request_progress(self) -> None:
-        """Nothing: a storage is asked by `Interface.request_watch_progress`, which a synchronous step cannot await."""
+    async def request_progress(self) -> None:
+        """Have the storage ask all of its watches, this one among them; see Interface.request_watch_progress."""
+        await self._storage.request_watch_progress()
 
     def failed(self, error: InternalError) -> Exception:
         """What an error inside the store is to a reflector: a lost stream at first, a failed watch if it goes on."""

@@ -1,22 +1,28 @@
-"""What a Resource reads from: its cache, or the store where the cache is off. The same answers from either.
+"""What a Resource reads from: a storage with a cache, or one without. The same answers from either.
 
-CacheReader   lists, gets and watches the cacher, once that has caught up with the store
-StoreReader   asks the store each time
+CachedReader    a CacherStorage, which it runs from its first use on
+StoreReader     a storage that asks the store each time
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import msgspec
 import trio
 
-from watch import Expired, Object, Selector, Watch
+from watch import NotReady, Object, Selector, Watch
 
-from ._cacher import Cacher, CacherStatistics
-from ._store_watch import StoreWatch, open_store_watch
-from .storage import Interface, ListOptions, Match
+from ._cacher import CacherStatistics
+from ._cacher_storage import CacherStorage
+from ._store_watch import ResourceWatch, StoreWatch, open_store_watch
+from ._streams import FailedStream
+from .storage import Interface, ListOptions
+
+PROGRESS_PERIOD_S = 0.1
+"""How often a store is asked how far its watches are, while somebody waits for that."""
 
 
 class ObjectList(msgspec.Struct, frozen=True):
@@ -31,124 +37,136 @@ class ObjectList(msgspec.Struct, frozen=True):
         return str(self.revision)
 
 
-class CacheReader:
-    """Reads from `cacher`, which it runs in `nursery` from its first use on. `current_revision` is the store's.
-
-    `store` is asked for what the cache's history no longer reaches.
-    """
-
-    def __init__(
-        self,
-        cacher: Cacher,
-        store: StoreReader,
-        nursery: trio.Nursery,
-        current_revision: Callable[[], Awaitable[int]],
-    ) -> None:
-        self._cacher = cacher
-        self._store = store
-        self._nursery = nursery
-        self._current_revision = current_revision
-        self._is_started = False
-
-    async def ready(self) -> None:
-        """Return once the cache serves."""
-        if not self._is_started:
-            self._is_started = True
-            self._nursery.start_soon(self._cacher.run, name=f"cacher {self._cacher.prefix}")
-        await self._cacher.wait_until_ready()
-
-    async def list(self, selector: Selector, revision: int | None, *, is_exact: bool) -> ObjectList:
-        """See Resource.list. `revision`: None: not older than now."""
-        await self.ready()
-        await self._cacher.wait_until_fresh(await self._current_revision() if revision is None else revision)
-        try:
-            objects, shown = self._cacher.list(selector, revision=revision if is_exact else None)
-        except Expired:
-            return await self._store.list(selector, revision, is_exact=is_exact)
-        return ObjectList(objects, shown)
-
-    async def get(self, key: str) -> Object | None:
-        """See Resource.get."""
-        await self.ready()
-        await self._cacher.wait_until_fresh(await self._current_revision())
-        return self._cacher.get(key)
-
-    @asynccontextmanager
-    async def watch(
-        self, selector: Selector, revision: int | None, *, send_initial_events: bool | None, bookmarks: bool
-    ) -> AsyncIterator[Watch]:
-        """See Resource.watch."""
-        await self.ready()
-        if send_initial_events is not None and revision is None:
-            revision = await self._current_revision()
-        initial = send_initial_events or (send_initial_events is None and not revision)
-        if initial:
-            await self._cacher.wait_until_fresh(revision or 0)
-        opened = self._cacher.watch(
-            selector,
-            after=revision or None,
-            initial=initial,
-            initial_bookmark=bool(send_initial_events) and bookmarks,
-            bookmarks=bookmarks,
-        )
-        try:
-            yield opened
-        finally:
-            opened.close()
-
-    def statistics(self) -> CacherStatistics:
-        """The cache's figures now."""
-        return self._cacher.statistics()
-
-
-class StoreReader:
+class Reader(ABC):
     """Reads from `storage`, whose resource's keys start with `prefix`, of which the storage is told all but `root`."""
 
     def __init__(self, storage: Interface, prefix: str, root: str) -> None:
-        self._storage = storage
+        self.storage = storage
         self._prefix = prefix
         self._root = root
 
+    @abstractmethod
     async def ready(self) -> None:
-        """Return at once: a store has no state to wait for."""
-        await trio.lowlevel.checkpoint()
+        """Return once lists are answered."""
 
-    async def list(self, selector: Selector, revision: int | None, *, is_exact: bool) -> ObjectList:
+    async def list(self, options: ListOptions) -> ObjectList:
         """See Resource.list."""
-        options = ListOptions(
-            resource_version=_text(revision),
-            match=Match.EXACT if is_exact else Match.UNSET,
-            selector=selector,
-        )
-        result = await self._storage.get_list(self._key(selector), options)
-        return ObjectList(result.objects, result.revision)
+        while True:
+            await self.ready()
+            try:
+                result = await self.storage.get_list(self._key(options.selector), options)
+            except NotReady:
+                if self.is_ready:
+                    raise
+            else:
+                return ObjectList(result.objects, result.revision)
 
     async def get(self, key: str) -> Object | None:
         """See Resource.get."""
-        return await self._storage.get(key.removeprefix(self._root), ignore_not_found=True)
+        await self.ready()
+        return await self.storage.get(key.removeprefix(self._root), ignore_not_found=True)
 
-    @asynccontextmanager
-    async def watch(
-        self, selector: Selector, revision: int | None, *, send_initial_events: bool | None, bookmarks: bool
-    ) -> AsyncIterator[StoreWatch]:
-        """See Resource.watch. There are no bookmarks but the one that ends the initial events."""
-        options = ListOptions(
-            resource_version=_text(revision),
-            selector=selector,
-            send_initial_events=send_initial_events,
-            allow_bookmarks=bookmarks,
-        )
-        async with open_store_watch(self._storage, self._key(selector), options) as watch:
-            yield watch
+    @abstractmethod
+    def watch(self, options: ListOptions) -> AbstractAsyncContextManager[ResourceWatch]:
+        """See Resource.watch."""
 
+    @abstractmethod
+    async def wait_until_fresh(self, revision: int, watch: ResourceWatch | None = None) -> None:
+        """See Resource.wait_until_fresh."""
+
+    @property
+    @abstractmethod
+    def is_ready(self) -> bool:
+        """Whether lists are answered now."""
+
+    @abstractmethod
     def statistics(self) -> CacherStatistics:
-        """There is no cache, and so nothing to count."""
-        return CacherStatistics.nothing(self._prefix)
+        """The cache's figures now; all 0 where there is none."""
 
     def _key(self, selector: Selector) -> str:
         within = f"{selector.namespace}/" if selector.namespace else ""
         return f"{self._prefix.removeprefix(self._root)}{within}"
 
 
-def _text(revision: int | None) -> str:
-    return "" if revision is None else str(revision)
+class CachedReader(Reader):
+    """Reads from a storage with a cache, which it runs in `nursery` from its first use on."""
+
+    def __init__(self, storage: CacherStorage, prefix: str, root: str, nursery: trio.Nursery) -> None:
+        super().__init__(storage, prefix, root)
+        self._cached = storage
+        self._nursery = nursery
+        self._is_started = False
+
+    async def ready(self) -> None:
+        """Return once the cache serves."""
+        if not self._is_started:
+            self._is_started = True
+            self._nursery.start_soon(self._cached.run, name=f"cacher {self._prefix}")
+        await self._cached.cacher.wait_until_ready()
+
+    @asynccontextmanager
+    async def watch(self, options: ListOptions) -> AsyncIterator[ResourceWatch]:
+        """See Resource.watch. What keeps it from beginning is raised here, and not by its first receive."""
+        while True:
+            await self.ready()
+            async with self.storage.watch(self._key(options.selector), options) as stream:
+                if isinstance(stream, FailedStream):
+                    try:
+                        await stream.receive()
+                    except trio.EndOfChannel:  # the cache was filled anew while it was opened: once more
+                        continue
+                assert isinstance(stream, Watch), "a namespace and a selector are all that a Watch needs"
+                yield stream
+                return
+
+    async def wait_until_fresh(self, revision: int, watch: ResourceWatch | None = None) -> None:
+        """See Resource.wait_until_fresh."""
+        await self.ready()
+        await self._cached.cacher.wait_until_fresh(revision)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the cache serves now."""
+        return self._cached.cacher.is_ready
+
+    def statistics(self) -> CacherStatistics:
+        """The cache's figures now."""
+        return self._cached.cacher.statistics()
+
+
+class StoreReader(Reader):
+    """Reads from a storage without a cache."""
+
+    def __init__(self, storage: Interface, prefix: str, root: str) -> None:
+        super().__init__(storage, prefix, root)
+        self._watches: dict[StoreWatch, None] = {}
+
+    async def ready(self) -> None:
+        """Return at once: a store has no state to wait for."""
+        await trio.lowlevel.checkpoint()
+
+    @asynccontextmanager
+    async def watch(self, options: ListOptions) -> AsyncIterator[ResourceWatch]:
+        """See Resource.watch. There are no bookmarks but the one that ends the initial events."""
+        async with open_store_watch(self.storage, self._key(options.selector), options) as watch:
+            self._watches[watch] = None
+            try:
+                yield watch
+            finally:
+                del self._watches[watch]
+
+    async def wait_until_fresh(self, revision: int, watch: ResourceWatch | None = None) -> None:
+        """See Resource.wait_until_fresh."""
+        await trio.lowlevel.checkpoint()
+        while any(each.is_behind(revision) for each in list(self._watches) if watch in (None, each)):
+            await self.storage.request_watch_progress()
+            await trio.sleep(PROGRESS_PERIOD_S)
+
+    @property
+    def is_ready(self) -> bool:
+        """Always."""
+        return True
+
+    def statistics(self) -> CacherStatistics:
+        """There is no cache, and so nothing to count."""
+        return CacherStatistics.nothing(self._prefix)

@@ -29,6 +29,12 @@ class ResourceInfo(msgspec.Struct, frozen=True):
     """Of `fields`: those by whose value a cache finds objects."""
 
     @property
+    def qualified_name(self) -> str:
+        """As kubectl writes it: `pods`, `deployments.apps`."""
+        group = self.group_version.rpartition("/")[0]
+        return f"{self.plural}.{group}" if group else self.plural
+
+    @property
     def selectable(self) -> tuple[str, ...]:
         """Every field that a selector may name."""
         always = ("metadata.name", "metadata.namespace") if self.namespaced else ("metadata.name",)

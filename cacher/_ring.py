@@ -59,6 +59,8 @@ class Ring:
         self.capacity_max = capacity_max
         self.fresh_s = fresh_s
         self.resizes = 0
+        self.growths = 0
+        """Of the resizes, those that made it larger."""
         self.evictions = 0
         self._events: list[Event | None] = [None] * capacity_min
         self._times: list[float] = [0.0] * capacity_min
@@ -156,8 +158,9 @@ class Ring:
         for index in range(self._start, self._end):
             events[index % capacity] = self._events[index % self.capacity]
             times[index % capacity] = self._times[index % self.capacity]
-        self._events, self._times, self.capacity = events, times, capacity
         self.resizes += 1
+        self.growths += capacity > self.capacity
+        self._events, self._times, self.capacity = events, times, capacity
 
     def _evict(self, count: int) -> None:
         for _ in range(count):

@@ -79,6 +79,7 @@ class StoreWatch(trio.abc.ReceiveChannel[Event]):
         self.error: Exception | None = None
         """Why it ended, if not by `close`."""
         self._revision = after
+        self._arrived = after  # everything up to here has come from the store; 0: not even the state has
         self._in_state = not after
         self._shows_end = shows_end
         self._ready: deque[Event] = deque()
@@ -96,6 +97,10 @@ class StoreWatch(trio.abc.ReceiveChannel[Event]):
     def is_ended(self) -> bool:
         """See ResourceWatch.is_ended."""
         return self._is_ended or self._is_closed or self.error is not None
+
+    def is_behind(self, revision: int) -> bool:
+        """Whether something up to `revision` may still be on its way here. What has arrived can be taken without waiting."""
+        return self._arrived < revision and not self.is_ended
 
     async def receive(self) -> Event:
         """See ResourceWatch.receive."""
@@ -130,13 +135,19 @@ class StoreWatch(trio.abc.ReceiveChannel[Event]):
             while not self._is_closed:
                 while len(self._ready) >= BUFFER_EVENTS_MAX:
                     await self._changed.wait()
-                self._ready.extend(await stream.receive_batch())
+                batch = await stream.receive_batch()
+                self._ready.extend(batch)
+                self._note_progress(batch)
                 self._notify()
         except trio.EndOfChannel:
             self._is_ended = True
         except (WatchError, StatusError) as error:
             self.error = error
         self._notify()
+
+    def _note_progress(self, batch: Batch) -> None:
+        if self._arrived or any(event.is_initial_events_end for event in batch):
+            self._arrived = max(self._arrived, batch[-1].revision)
 
     async def _wait(self, *, one: bool = False) -> Batch:
         if self._is_receiving:
@@ -172,7 +183,7 @@ class StoreWatch(trio.abc.ReceiveChannel[Event]):
             elif not self._in_state:
                 is_whole = not self._ready or self._ready[0].revision > event.revision
                 self._revision = event.revision if is_whole else event.revision - 1
-            if event.type is not EventType.BOOKMARK or self._shows_end:
+            if event.type is not EventType.BOOKMARK or (self._shows_end and event.is_initial_events_end):
                 taken.append(event)
         self._notify()
         return tuple(taken)
@@ -194,7 +205,8 @@ class StoreWatch(trio.abc.ReceiveChannel[Event]):
 async def open_store_watch(storage: Interface, key: str, options: ListOptions) -> AsyncIterator[StoreWatch]:
     """A watch of what is under `key`, as `options` say, until the context ends.
 
-    A state is always asked for with its end, without which nobody could tell where to resume.
+    A state is always asked for with its end, without which nobody could tell where to resume; and the store tells how far
+    it is, so that a quiet watch can be resumed late.
     """
     begins_with_state = options.send_initial_events or (
         options.send_initial_events is None and options.resource_version in ("", "0")
@@ -209,6 +221,7 @@ async def open_store_watch(storage: Interface, key: str, options: ListOptions) -
         resource_version=options.resource_version if begins_with_state else str(after),
         send_initial_events=True if begins_with_state else None,
         allow_bookmarks=True,
+        progress_notify=True,
         recursive=options.recursive,
         selector=options.selector,
     )

@@ -68,7 +68,7 @@ class ListerWatcher(Protocol):
         """The changes after `revision` (exclusive), from now until the context ends."""
         ...
 
-    def request_progress(self) -> None:
+    async def request_progress(self) -> None:
         """Ask the open watch to say how far it is, by Changes without events. May be lost: ask again until heard."""
         ...
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from typing import Protocol
 
 import trio
@@ -22,6 +22,10 @@ from watch import Expired, NotReady, TooLargeResourceVersion
 from .. import ObjectList, ResourceWatch
 from ._client_plans import ClientPlan
 from ._recorder import ClientLog, Recorder
+
+SETTLE_S = 60.0
+"""A watch without a cache that the store has not brought up to date by then is closed as it is."""
+SETTLE_POLL_S = 0.01
 
 
 class Readable(Protocol):
@@ -36,6 +40,11 @@ class Readable(Protocol):
         fields: str | None = None,
         resource_version: str | int = "",
     ) -> ObjectList: ...
+
+    @property
+    def is_cached(self) -> bool: ...
+
+    async def wait_until_fresh(self, revision: int, *, watch: ResourceWatch | None = None) -> None: ...
 
     def watch(
         self,
@@ -188,17 +197,33 @@ class Client:
                 is_away = True
             if is_away:
                 return self._closed(watch, _Outcome.AWAY)
-            while True:
-                try:
-                    self._log.received(watch.receive_batch_nowait())
-                except trio.WouldBlock:
-                    return self._closed(watch, _Outcome.DRAINED)
+            await self._drain_watch(watch)
+            return self._closed(watch, _Outcome.DRAINED)
         except Expired as expired:
             return self._expired(expired)
         except trio.EndOfChannel:
             self._log.ended()
             self._note_place(watch)
             return _Outcome.ENDED
+
+    async def _drain_watch(self, watch: ResourceWatch) -> None:
+        """Take what is left. From a cache all is here; the store may have more for a watch that was just opened."""
+        if not self._resource.is_cached:
+            with trio.move_on_after(SETTLE_S):
+                while not await self._has_settled(watch):
+                    self._take_all(watch)
+        self._take_all(watch)
+
+    async def _has_settled(self, watch: ResourceWatch) -> bool:
+        """Whether all that the store has is here, within a moment; a full buffer must then be read first."""
+        with trio.move_on_after(SETTLE_POLL_S) as waiting:
+            await self._resource.wait_until_fresh(self._store_revision(), watch=watch)
+        return not waiting.cancelled_caught
+
+    def _take_all(self, watch: ResourceWatch) -> None:
+        with suppress(trio.WouldBlock):
+            while True:
+                self._log.received(watch.receive_batch_nowait())
 
     def _closed(self, watch: ResourceWatch, outcome: _Outcome) -> _Outcome:
         watch.close()

@@ -152,7 +152,7 @@ def _caches(caches: Sequence[CacherFacts], glyphs: Glyphs, left_out: Sequence[st
             "watches": f"{facts.watches_peak:,}",
             "views": f"{facts.views_peak:,}",
             "bar": gauge(facts.ring_length, facts.ring_capacity, glyphs),
-            "ring": f"{facts.ring_length:,}/{facts.ring_capacity:,}",
+            "ring": f"{facts.ring_length:,}/{facts.ring_capacity:,}" if facts.ring_capacity else "no cache",
         }
         table.add_row(titles[facts.prefix], *(cells.get(name) or f"{getattr(facts, name):,}" for name in shown))
     return table

@@ -34,6 +34,7 @@ class CacherFacts(msgspec.Struct, frozen=True):
     resource: str
     prefix: str
     revision: int
+    """Everything up to here is in the cache; 0 where there is no cache, as in what follows of it."""
     events: int
     """Taken from upstream."""
     objects: int
@@ -186,11 +187,23 @@ def package_version() -> str:
         return "(not installed)"
 
 
-def replay_command(trace: str, *, clients: int, pace: str, seed: int, verify: bool) -> str:
+def replay_command(
+    trace: str,
+    *,
+    clients: int,
+    pace: str,
+    seed: int,
+    verify: bool,
+    watch_cache: bool = True,
+    watch_cache_sizes: Sequence[tuple[str, int]] = (),
+) -> str:
     """The command that runs the same again."""
     words = ["watchcache", "trace", trace, "--clients", str(clients), "--seed", str(seed)]
     words += ["--pace", pace] if pace != "max" else []
     words += ["--verify"] if verify else []
+    words += [] if watch_cache else ["--watch-cache", "false"]
+    sizes = ",".join(f"{resource}={size}" for resource, size in watch_cache_sizes)
+    words += ["--watch-cache-sizes", sizes] if sizes else []
     return shlex.join(words)
 
 

@@ -29,11 +29,13 @@ async def sample_for_ever(
 
 
 async def sample(resources: Mapping[str, Resource], recorder: Recorder, *, with_objects: bool) -> None:
-    """Look at each of `resources` once; with `with_objects` also at all that it holds.
+    """Look at each of `resources` that has a cache once; with `with_objects` also at all that it holds.
 
     Cost: O(views), and O(objects) with them.
     """
     for resource in resources.values():
+        if not resource.is_cached:
+            continue
         recorder.sampled(resource.statistics())
         if with_objects:
             try:

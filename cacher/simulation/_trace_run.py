@@ -76,6 +76,15 @@ class RunOptions(msgspec.Struct, frozen=True):
     """Trace seconds in a real second; None: the virtual clock, as fast as the machine can."""
     seed: int = 0
     verify: bool = False
+    watch_cache: bool = True
+    """Whether there are caches at all."""
+    watch_cache_sizes: tuple[tuple[str, int], ...] = ()
+    """By resource, as kubectl writes it; 0: it has no cache, and whoever reads it reads the store."""
+
+    @property
+    def caches(self) -> bool | dict[str, bool]:
+        """Which resources have a cache, as `open_cluster` wants it."""
+        return self.watch_cache and {resource: size > 0 for resource, size in self.watch_cache_sizes}
 
     @property
     def pace(self) -> str:
@@ -119,7 +128,7 @@ class TraceRun:
         """The resource that most clients read, and its cache now; None before the caches are filled. Cost: O(views)."""
         prefix = main_prefix(self.history.stores)
         resource = self._resources.get(prefix)
-        return (_title(resource), resource.statistics()) if resource is not None else None
+        return (resource.info.qualified_name, resource.statistics()) if resource is not None else None
 
     def execute(self) -> None:
         """Run to the end, or until Ctrl-C, which is no error here: `interrupted` says so.
@@ -156,7 +165,13 @@ class TraceRun:
             pace=options.pace,
             seed=options.seed,
             replay=replay_command(
-                self.named, clients=options.clients, pace=options.pace, seed=options.seed, verify=options.verify
+                self.named,
+                clients=options.clients,
+                pace=options.pace,
+                seed=options.seed,
+                verify=options.verify,
+                watch_cache=options.watch_cache,
+                watch_cache_sizes=options.watch_cache_sizes,
             ),
             start_revision=self.trace.start_revision,
             end_revision=self.trace.end_revision,
@@ -205,6 +220,8 @@ class TraceRun:
             snapshot=self.trace.snapshot,
             random=stream("cluster"),
             ack_turns=self._ack_turns(stream("acknowledgements")),
+            compaction_period_s=0,  # its key would take revisions that the trace gave to something else
+            watch_cache=self.options.caches,
         ) as cluster:
             try:
                 await self._prepare(cluster)
@@ -268,7 +285,7 @@ class TraceRun:
         """The caches' figures as they stand."""
         self._caches = tuple(
             cacher_facts(
-                _title(resource),
+                resource.info.qualified_name,
                 resource.statistics(),
                 [log for log in self.recorder.logs if log.history.prefix == prefix],
                 watches_peak=self.recorder.watches_peak.get(prefix, 0),
@@ -288,29 +305,32 @@ async def open_resources(cluster: Cluster, trace: Trace) -> dict[str, Resource]:
 
 
 async def catch_up(resources: Mapping[str, Resource], revision: int) -> tuple[str, ...]:
-    """Return when every cache has reached `revision`. The prefixes of those that have not after CATCH_UP_S are returned."""
+    """Return when all up to `revision` is in every cache, and where there is none, with every watch.
+
+    The prefixes of those that are not so far after CATCH_UP_S are returned.
+    """
+    late = dict.fromkeys(resources)
+
+    async def reach(prefix: str) -> None:
+        await _reach(resources[prefix], revision)
+        del late[prefix]
+
     with trio.move_on_after(CATCH_UP_S):
         async with trio.open_nursery() as nursery:
-            for resource in resources.values():
-                nursery.start_soon(_reach_latest, resource)
-    return tuple(prefix for prefix, resource in resources.items() if resource.statistics().revision < revision)
+            for prefix in resources:
+                nursery.start_soon(reach, prefix)
+    return tuple(late)
 
 
-async def _reach_latest(resource: Resource) -> None:
-    """Return when `resource` has what its store had when it was asked: a list of the latest waits for that."""
+async def _reach(resource: Resource, revision: int) -> None:
+    """Return when `resource` has all up to `revision`, however often it says that it is not so far."""
     while True:
         try:
-            await resource.list(name="no-such-object", resource_version="")
+            await resource.wait_until_fresh(revision)
         except (NotReady, TooLargeResourceVersion) as refusal:
             await trio.sleep(refusal.retry_after_s)
         else:
             return
-
-
-def _title(resource: Resource) -> str:
-    """The resource as kubectl writes it: `pods`, `deployments.apps`."""
-    group = resource.info.group_version.rpartition("/")[0]
-    return f"{resource.info.plural}.{group}" if group else resource.info.plural
 
 
 def store_histories(trace: Trace, resources: Mapping[str, Resource]) -> dict[str, StoreHistory]:

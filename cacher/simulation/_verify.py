@@ -37,11 +37,6 @@ class _Listed(Protocol):
     def revision(self) -> int: ...
 
 
-class _Statistics(Protocol):
-    @property
-    def revision(self) -> int: ...
-
-
 class _Watch(Protocol):
     async def receive_batch(self) -> tuple[Event, ...]: ...
     def receive_batch_nowait(self) -> tuple[Event, ...]: ...
@@ -51,7 +46,7 @@ class _Resource(Protocol):
     @property
     def info(self) -> Kind: ...
     async def ready(self) -> None: ...
-    def statistics(self) -> _Statistics: ...
+    async def wait_until_fresh(self, revision: int) -> None: ...
     async def list(
         self,
         *,
@@ -238,23 +233,26 @@ class _Client:
             self.ended = "the watch was ended by the cache"
 
     async def _drain(self, watch: _Watch) -> None:
-        """Take what is left once the cache stands at the end revision, and a moment longer: nothing more may come."""
+        """Take what is left once all up to the end revision is there, and a moment longer: nothing more may come."""
         with trio.move_on_after(_DRAIN_S) as scope:
-            while self._resource.statistics().revision < self._end_revision:
-                await self._refresh()
+            while not await self._is_at_end():
+                self._take_all(watch)
             self._take_all(watch)
             await trio.sleep(_POLL_S)
             self._take_all(watch)
         if scope.cancelled_caught:
             self.ended = f"the cache did not reach revision {self._end_revision} within {_DRAIN_S:g} s"
 
-    async def _refresh(self) -> None:
-        """A consistent list: it makes an idle cache ask how far the store is."""
-        try:
-            await self._list_latest()
-        except (NotReady, TooLargeResourceVersion) as error:
-            await trio.sleep(error.retry_after_s)
-        await trio.sleep(_POLL_S)
+    async def _is_at_end(self) -> bool:
+        """Whether all up to the end revision is there, within a moment; a full buffer must then be read first."""
+        with trio.move_on_after(_POLL_S):
+            try:
+                await self._resource.wait_until_fresh(self._end_revision)
+            except (NotReady, TooLargeResourceVersion) as error:
+                await trio.sleep(error.retry_after_s)
+            else:
+                return True
+        return False
 
     def _take_all(self, watch: _Watch) -> None:
         try:

@@ -188,6 +188,10 @@ class CacheFigures(Protocol):
     @property
     def ring_capacity(self) -> int: ...
     @property
+    def ring_resizes(self) -> int: ...
+    @property
+    def ring_growths(self) -> int: ...
+    @property
     def events(self) -> int: ...
     @property
     def expired(self) -> int: ...
@@ -263,15 +267,16 @@ class CacheMetrics:
         """How many comparisons ended so."""
         return self._registry.counter("apiserver_storage_consistency_checks_total", **self._labels, status=status).value
 
-    def resized(self, before: int, after: int) -> None:
-        """The ring's capacity changed."""
-        self.capacity.value = after
-        (self.capacity_increases if after > before else self.capacity_decreases).value += 1
+    def follow(self, statistics: Callable[[], CacheFigures]) -> None:
+        """Take over what a cache counts by itself, each time that somebody looks. Its counters run from the cache's start."""
+        self._registry.add_source(lambda: self.read_from(statistics()))
 
     def read_from(self, figures: CacheFigures) -> None:
-        """Take over what a cache counts by itself; its counters run from the cache's start."""
+        """Take over what a cache counts by itself, once."""
         self.resource_version.value = figures.revision % REVISION_DIGITS
         self.capacity.value = figures.ring_capacity
+        self.capacity_increases.value = figures.ring_growths
+        self.capacity_decreases.value = figures.ring_resizes - figures.ring_growths
         self.events_received.value = figures.events
         self.events_dispatched.value = figures.events
         self.terminated_watchers.value = figures.expired

@@ -12,7 +12,7 @@ import pytest
 import trio
 import trio.testing
 
-from cacher import Cluster, ResourceWatch, open_cluster
+from cacher import CacherStorage, Cluster, ResourceWatch, open_cluster
 from cacher.storage.etcd import CompactedError, KeyValue, Snapshot
 from tests.cacher.upstream import run, settle
 from watch import Event, Expired, InvalidSelector, TooLargeResourceVersion
@@ -311,7 +311,8 @@ def test_a_watch_without_initial_events_suppresses_what_the_store_already_has(mo
                 await trio.lowlevel.checkpoint()
                 return cluster.etcd.revision + 1
 
-            monkeypatch.setattr(pods._reader, "_current_revision", store_is_ahead)
+            assert isinstance(pods.storage, CacherStorage)
+            monkeypatch.setattr(pods.storage._underlying, "current_resource_version", store_is_ahead)
             async with pods.watch(send_initial_events=False) as watch:
                 await put(cluster, "a")
                 await put(cluster, "b")

@@ -45,6 +45,23 @@ def test_a_run_without_a_fault_ends_with_0_and_a_report_on_standard_output(capsy
     assert "digest" not in err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "uncached"),
+    [
+        (["--watch-cache-sizes", "pods=0,nodes=100"], {"pods"}),
+        (["--watch-cache-sizes", "pods#0,widgets.example.com#0"], {"pods"}),
+        (["--watch-cache", "false"], None),
+        (["--watch-cache", "true"], set()),
+    ],
+)
+def test_caches_are_switched_off_by_the_flags_of_a_kube_apiserver(capsys, busy, arguments, uncached):
+    code, out, _ = run(capsys, "trace", busy, "--clients", "5", "--json", *arguments)
+    assert code == 0
+    caches = json.loads(out)["caches"]
+    found = {facts["resource"] for facts in caches if not facts["ring_capacity"]}
+    assert found == ({facts["resource"] for facts in caches} if uncached is None else uncached)
+
+
 def test_json_is_all_there_is_on_standard_output(capsys, busy):
     code, out, _ = run(capsys, "trace", busy, "--clients", "12", "--seed", "5", "--json")
     document = json.loads(out)
@@ -99,6 +116,10 @@ def test_ctrl_c_while_the_trace_is_read_has_nothing_to_report(capsys, busy, monk
         (["trace", "rollout", "--pace", "nan"], "'nan' is not max"),
         (["trace", "rollout", "--pace", "inf"], "'inf' is not max"),
         (["trace", "rollout", "--pace", "fast"], "'fast' is not max"),
+        (["trace", "rollout", "--watch-cache", "maybe"], "'maybe' is neither true nor false"),
+        (["trace", "rollout", "--watch-cache-sizes", "events"], "'events' is not RESOURCE=N, such as events=0"),
+        (["trace", "rollout", "--watch-cache-sizes", "pods=0,events=-1"], "'events=-1' is not RESOURCE=N"),
+        (["trace", "rollout", "--watch-cache-sizes", "evnets=0"], "'evnets' is no resource"),
         (["trace", "rollout", "--loud"], "unrecognized arguments: --loud"),
         (["trace", "rolout"], "did you mean rollout? there is "),
         (["trace", "nowhere/rollout"], "no trace here"),

@@ -24,6 +24,10 @@ class Scripted:
         self.asked: list[tuple[str, ListOptions]] = []
         self.batches = list(batches)
         self.error: Exception | None = None
+        self.progress_asked = 0
+
+    async def request_watch_progress(self) -> None:
+        self.progress_asked += 1
 
     async def get_list(self, key: str, options: ListOptions) -> ListResult:
         self.asked.append((key, options))
@@ -57,7 +61,8 @@ def test_a_list_is_of_the_latest_whatever_it_is_asked_for(version):
             ("/pods/", ListOptions(limit=3)),
             ("/pods/", ListOptions(limit=3, continue_token="token")),
         ]
-        source.request_progress()
+        await source.request_progress()
+        assert storage.progress_asked == 1
 
     run(main)
 

@@ -169,6 +169,77 @@ def test_caches_are_switched_off_by_name_and_those_not_named_stay_on():
     run(main)
 
 
+def test_who_waits_for_a_revision_then_finds_all_up_to_it_on_every_open_watch_with_a_cache_or_without():
+    async def main() -> None:
+        for watch_cache in (True, False):
+            async with cluster_of(watch_cache) as cluster:
+                pods = cluster.resource("v1", "pods")
+                assert pods.is_cached is watch_cache
+                async with pods.watch() as first, pods.watch(namespace="b") as second:
+                    await put(cluster, "x")
+                    last = await put(cluster, "y")
+                    await pods.wait_until_fresh(last)
+                    assert [first.receive_nowait().object.name for _ in range(2)] == ["x", "y"]
+                    await cluster.etcd.put("/elsewhere", b"x")
+                    with trio.fail_after(5):
+                        await pods.wait_until_fresh(cluster.etcd.revision)
+                    with pytest.raises(trio.WouldBlock):
+                        second.receive_nowait()
+                    assert watch_cache or second.revision == cluster.etcd.revision, (
+                        "resumed from there, it misses nothing"
+                    )
+
+    run(main)
+
+
+def test_without_a_cache_who_waits_for_a_revision_waits_for_a_reader_whose_buffer_is_full():
+    async def main() -> None:
+        async with cluster_of(False) as cluster:
+            pods = cluster.resource("v1", "pods")
+            async with pods.watch(send_initial_events=False) as full, pods.watch(send_initial_events=False) as quiet:
+                for number in range(2 * BUFFER_EVENTS_MAX):
+                    await put(cluster, f"p{number}")
+                last = cluster.etcd.revision
+                with trio.move_on_after(10) as waiting:
+                    await pods.wait_until_fresh(last, watch=full)
+                assert waiting.cancelled_caught
+
+                async def read(watch: ResourceWatch) -> None:
+                    count = 0
+                    while count < 2 * BUFFER_EVENTS_MAX:
+                        count += len(await watch.receive_batch())
+
+                with trio.fail_after(60):
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(read, full)
+                        nursery.start_soon(read, quiet)
+                        await pods.wait_until_fresh(last)
+
+    run(main)
+
+
+def test_what_storages_and_caches_count_is_there_for_whoever_looks():
+    async def main() -> None:
+        async with cluster_of({"nodes": False}) as cluster:
+            pods, nodes = cluster.resource("v1", "pods"), cluster.resource("v1", "nodes")
+            await put(cluster, "one")
+            await pods.list()
+            await nodes.list()
+            await put(cluster, "two")
+            await pods.list()
+            seen = cluster.metrics()
+            assert seen.value("apiserver_watch_cache_events_received_total", resource="pods") == 1
+            assert seen.value("apiserver_watch_cache_initializations_total", resource="pods") == 1
+            assert seen.value("apiserver_watch_cache_resource_version", resource="pods") == cluster.etcd.revision
+            assert seen.value("watch_cache_capacity", resource="pods") == pods.statistics().ring_capacity
+            assert seen.value("apiserver_storage_list_total", resource="pods", storage="watchcache") == 2
+            assert seen.value("apiserver_storage_list_total", resource="nodes", storage="etcd") == 1
+            assert not seen.find("apiserver_watch_cache_events_received_total", resource="nodes")
+            assert seen.value("etcd_requests_total", resource="nodes", operation="list") == 1
+
+    run(main)
+
+
 def test_any_prefix_can_be_read_without_a_cache_if_it_is_a_path():
     async def main() -> None:
         async with cluster_of(False) as cluster:

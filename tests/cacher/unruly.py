@@ -89,8 +89,8 @@ class UnrulyUpstream:
         async with self._source.watch(revision) as stream:
             yield UnrulyStream(stream, revision, self)
 
-    def request_progress(self) -> None:
-        self._source.request_progress()
+    async def request_progress(self) -> None:
+        await self._source.request_progress()
 
     async def dawdle(self) -> None:
         if self._troubles.comes(self._random, "delay"):

@@ -99,7 +99,8 @@ class Upstream:
         finally:
             self._send = None
 
-    def request_progress(self) -> None:
+    async def request_progress(self) -> None:
+        await trio.lowlevel.checkpoint()
         self.progress_asked.append(trio.current_time())
         after = self.answers_progress_after
         if after is not None and len(self.progress_asked) > after and self._send is not None:

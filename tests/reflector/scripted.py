@@ -65,8 +65,8 @@ class ScriptedSource:
         finally:
             self.open_watches -= 1
 
-    def request_progress(self) -> None:
-        pass
+    async def request_progress(self) -> None:
+        await trio.lowlevel.checkpoint()
 
 
 class ScriptedStream:

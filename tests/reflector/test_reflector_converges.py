@@ -113,7 +113,11 @@ class ModelSource:
             raise self.open_failures.pop()
         yield ModelStream(self, revision)
 
-    def request_progress(self) -> None:
+    async def request_progress(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.tell_progress()
+
+    def tell_progress(self) -> None:
         self._wake()
 
     # What its streams ask of it.
@@ -280,7 +284,7 @@ async def _happen(source: ModelSource, what: str, how: object) -> None:
         case "lose streams", _:
             source.lose_streams()
         case "progress", _:
-            source.request_progress()
+            source.tell_progress()
         case "lag", int(lag):
             source.set_lag(lag)
         case "slow lists", float(seconds):

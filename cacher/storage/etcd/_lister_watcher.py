@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import trio
+
 from reflector import Changes, Page
 from watch import Event, EventType, Expired, Object, ObjectReader, TooLargeResourceVersion
 
@@ -58,8 +60,9 @@ class EtcdListerWatcher:
             finally:
                 self._open = None
 
-    def request_progress(self) -> None:
+    async def request_progress(self) -> None:
         """Ask the open watch how far it is; nothing where none is open."""
+        await trio.lowlevel.checkpoint()
         if self._open is not None:
             self._open.request_progress()
 

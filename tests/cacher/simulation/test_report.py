@@ -228,6 +228,11 @@ def test_the_json_says_the_same():
         ({}, "watchcache trace rollout --clients 5 --seed 1"),
         ({"pace": "2.5"}, "watchcache trace rollout --clients 5 --seed 1 --pace 2.5"),
         ({"verify": True}, "watchcache trace rollout --clients 5 --seed 1 --verify"),
+        ({"watch_cache": False}, "watchcache trace rollout --clients 5 --seed 1 --watch-cache false"),
+        (
+            {"watch_cache_sizes": (("events", 0), ("pods", 9))},
+            "watchcache trace rollout --clients 5 --seed 1 --watch-cache-sizes events=0,pods=9",
+        ),
     ],
 )
 def test_the_replay_command_repeats_every_choice(arguments, command):

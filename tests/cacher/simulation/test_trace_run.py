@@ -46,15 +46,28 @@ def interrupt() -> None:
     raise KeyboardInterrupt
 
 
-def test_a_run_plays_everything_and_breaks_nothing(trace):
-    done = run(trace)
+@pytest.mark.parametrize(
+    "options", [{}, {"watch_cache": False}, {"watch_cache_sizes": (("pods", 0), ("nodes", 100))}], ids=str
+)
+def test_a_run_plays_everything_and_breaks_nothing_with_caches_or_without(trace, options):
+    done = run(trace, **options)
     report = done.report()
     assert (report.events_played, report.revisions_played) == (len(trace.events), report.revisions)
     assert report.exit_code == 0, [
         violation.message for verdict in report.guarantees for violation in verdict.violations
     ]
     assert len(report.guarantees) == 9
-    assert all(verdict.tested for verdict in report.guarantees)
+    assert {verdict.name for verdict in report.guarantees if not verdict.tested} <= (
+        set() if options.get("watch_cache", True) else {"Coherent", "Bounded"}
+    )
+    uncached = {facts.resource for facts in report.caches if not facts.ring_capacity}
+    assert uncached == (
+        {"pods"}
+        if "watch_cache_sizes" in options
+        else {facts.resource for facts in report.caches}
+        if options
+        else set()
+    )
     assert done.history.finished
     assert report.lagging == ()
 

@@ -19,6 +19,8 @@ class Figures:
     def __init__(self, revision: int) -> None:
         self.revision = revision
         self.ring_capacity = 200
+        self.ring_resizes = 5
+        self.ring_growths = 3
         self.events = 7
         self.expired = 1
         self.initializations = 2
@@ -78,23 +80,34 @@ def test_samples_come_by_name_and_labels():
 
 def test_a_source_is_asked_when_somebody_looks_and_not_after_it_was_removed():
     registry = MetricsRegistry()
-    metrics = CacheMetrics(registry, resource="pods")
-    figures = Figures(revision=10**15 + 42)
+    counter, asked = registry.counter("asked"), []
 
     def update() -> None:
-        metrics.read_from(figures)
+        asked.append(1)
+        counter.value = len(asked)
 
     registry.add_source(update)
+    assert asked == []
+    assert registry.snapshot().value("asked") == 1
+    registry.remove_source(update)
+    registry.remove_source(update)
+    assert registry.snapshot().value("asked") == 1
+
+
+def test_what_a_cache_counts_by_itself_is_taken_over_whenever_somebody_looks():
+    registry = MetricsRegistry()
+    figures = Figures(revision=10**15 + 42)
+    CacheMetrics(registry, resource="pods").follow(lambda: figures)
     first = registry.snapshot()
     assert first.value("apiserver_watch_cache_resource_version", resource="pods", group="") == 42, "its 15 last digits"
     assert first.value("apiserver_watch_cache_events_received_total") == 7
     assert first.value("apiserver_watch_cache_initializations_total") == 2
     assert first.value("apiserver_terminated_watchers_total") == 1
     assert first.value("watch_cache_capacity") == 200
-    registry.remove_source(update)
-    registry.remove_source(update)
+    assert first.value("watch_cache_capacity_increase_total") == 3
+    assert first.value("watch_cache_capacity_decrease_total") == 2
     figures.events = 9
-    assert registry.snapshot().value("apiserver_watch_cache_events_received_total") == 7
+    assert registry.snapshot().value("apiserver_watch_cache_events_received_total") == 9
 
 
 def test_lists_are_counted_by_index_and_by_where_they_were_served():
@@ -118,16 +131,12 @@ def test_what_happens_now_and_then_is_counted_by_its_outcome():
     metrics.consistent_read(success=True, fallback="false")
     metrics.consistent_read(success=False, fallback="true")
     metrics.consistency_check("failure")
-    metrics.resized(100, 200)
-    metrics.resized(200, 100)
     seen = registry.snapshot()
     consistent = "apiserver_watch_cache_consistent_read_total"
     assert seen.value(consistent, success="true", fallback="false", group="apps") == 1
     assert seen.value(consistent, success="false", fallback="true") == 1
     assert metrics.consistency_checks("failure") == 1
     assert metrics.consistency_checks("success") == 0
-    assert seen.value("watch_cache_capacity_increase_total") == seen.value("watch_cache_capacity_decrease_total") == 1
-    assert seen.value("watch_cache_capacity") == 100
 
 
 def test_requests_to_etcd_are_counted_and_timed_by_operation():

@@ -236,14 +236,14 @@ def test_a_watch_from_a_compacted_revision_is_expired():
 def test_progress_is_told_on_request_to_the_watch_that_is_open():
     async def main() -> None:
         async with opened() as (etcd, source):
-            source.request_progress()  # nobody watches: it is lost
+            await source.request_progress()  # nobody watches: it is lost
             async with source.watch(etcd.revision) as stream:
                 for number in range(3):
                     await etcd.put("/registry/nodes/x", str(number))
-                    source.request_progress()
+                    await source.request_progress()
                     changes = await stream.receive()
                     assert (changes.events, changes.revision) == ((), etcd.revision)
-            source.request_progress()
+            await source.request_progress()
 
     run(main)
 
