@@ -127,6 +127,7 @@ class Cacher:
             pause=RELIST_PAUSE,
             name=prefix,
             on_interrupted=self._interrupted,
+            on_list_failed=self._list_failed,
         )
         self._bookmarks: BookmarkSchedule[Watch] = BookmarkSchedule()
         self._awaited = trio.Event()
@@ -328,9 +329,13 @@ class Cacher:
     def _prefix_of(self, selector: Selector) -> str:
         return f"{self.prefix}{selector.namespace}/" if selector.namespace else self.prefix
 
-    def _interrupted(self, reason: str) -> None:
-        self.readiness.set_pending(reason)
+    def _interrupted(self, _: str) -> None:
+        self.readiness.set_pending()  # Kubernetes says why a list fails, and not why one is needed
         self.router.end_all()
+
+    def _list_failed(self, reason: str) -> None:
+        resource = self.prefix.rstrip("/").rpartition("/")[2]
+        self.readiness.set_pending(f"failed to list {resource}: {reason}")
 
     async def _give_bookmarks(self) -> None:
         while True:

@@ -38,7 +38,7 @@ class Readiness:
         self._clock = clock
         self._changed = trio.Event()
         self._is_ready = False
-        self._reason = "the first list has not come yet"
+        self._reason = ""
         self._unready_since_s: float | None = None
 
     @property
@@ -58,8 +58,8 @@ class Readiness:
         self.generation += 1
         self._notify()
 
-    def set_pending(self, reason: str) -> None:
-        """The state is out of date, and a new one is on its way."""
+    def set_pending(self, reason: str = "") -> None:
+        """The state is out of date, and a new one is on its way; `reason`: why it does not come."""
         if self._is_ready:
             self._is_ready = False
             self._unready_since_s = self._clock()

@@ -7,7 +7,13 @@
     anything else           any                 the selector, and then the key of each event
 
 A router finds watches by namespace, name and fields, and knows no keys. Keys are namespace and name: that is what the middle
-rows rely on. Pure.
+rows rely on. Whoever writes through an API server cannot make them disagree; a raw put into etcd can. Then a list goes by the
+key and a watch by what the object says of itself, as in kube-apiserver, whose lists read a prefix of keys and whose dispatcher
+finds a namespace's watches by metadata.namespace. Pure.
+
+Source: kubernetes/apiserver pkg/storage/cacher/cacher.go (namespacedName, filterWithAttrsAndPrefixFunction).
+Differs: there a watch's key must agree too, so that nobody is told of such an object but those who watch everything, and whose
+first state shows it by its key; here the namespace that it claims is told of it.
 """
 
 from __future__ import annotations

@@ -101,6 +101,8 @@ class Reflector:
         name: for statistics and error messages.
         on_interrupted: called with the reason when watching is given up for a relist: from then to the next `replace`
             the store falls behind. Not called for a resume, nor for further failures on the way.
+        on_list_failed: called with the reason when a list failed, before the wait for the next one; not where it is asked
+            for in another way at once.
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class Reflector:
         pause: BackoffPolicy | None = None,
         name: str = "",
         on_interrupted: Callable[[str], None] | None = None,
+        on_list_failed: Callable[[str], None] | None = None,
     ) -> None:
         if first_list not in ("", "0"):
             raise ValueError(
@@ -129,6 +132,7 @@ class Reflector:
         self._pause = self._backoff if pause is None else Backoff(random, pause)
         self._name = name
         self._on_interrupted = on_interrupted
+        self._on_list_failed = on_list_failed
         self._state: State = Empty(first_list)
         self._has_begun = False
         self._wait_s = 0.0
@@ -255,6 +259,8 @@ class Reflector:
         self._last_error = _text(error)
         asked_s = error.retry_after_s if isinstance(error, NotReady | TooLargeResourceVersion) else 0.0
         self._take(seen, retry_after_s=min(asked_s, RETRY_AFTER_MAX_S))
+        if seen is Input.LIST_FAILED and self._on_list_failed is not None:
+            self._on_list_failed(self._last_error)
 
     def _take(self, seen: Input, payload: Page | Changes | None = None, *, retry_after_s: float = 0.0) -> None:
         """Does what the table says, and moves the state after the store: it never claims what is not there."""

@@ -67,14 +67,15 @@ class TooLargeResourceVersion(WatchError):
 
 
 class NotReady(WatchError):
-    """The cache has no complete state to serve from: retry after `retry_after_s`."""
+    """The cache has no complete state to serve from: retry after `retry_after_s`. It says why where it knows."""
 
     code = 429
     reason = "TooManyRequests"
 
-    def __init__(self, reason: str, *, retry_after_s: float = 1.0) -> None:
+    def __init__(self, reason: str = "", *, retry_after_s: float = 1.0) -> None:
         self.retry_after_s = retry_after_s
-        super().__init__(f"storage is (re)initializing: {reason}", f"retry in {retry_after_s:g} s")
+        why = f": {reason}" if reason else ""
+        super().__init__(f"storage is (re)initializing{why}", f"retry in {retry_after_s:g} s")
 
 
 class InvalidSelector(WatchError, ValueError):

@@ -106,6 +106,7 @@ def test_a_cache_that_is_not_ready_refuses_lists_and_says_when_to_come_back():
             with pytest.raises(NotReady) as caught:
                 await all_.list(resource_version="0")
             assert (caught.value.code, caught.value.retry_after_s) == (429, 2)
+            assert caught.value.message == "storage is (re)initializing: failed to list pods: OSError: no route"
             with pytest.raises(NotReady) as caught:
                 async with all_.storage.watch(ALL_PODS, ListOptions()):
                     pass

@@ -16,7 +16,7 @@ from cacher.storage import (
     decode_continue,
 )
 from cacher.storage._metrics import CacheMetrics, MetricsRegistry
-from tests.cacher.layers import ALL_PODS, ON_NODE_1, ROOT, layers, names, put_later, run, value
+from tests.cacher.layers import ALL_PODS, ON_NODE_1, ROOT, layers, names, put_later, run, settle, taken, told, value
 from watch import Expired, Selector, TooLargeResourceVersion
 
 NEWEST, V1_22 = Semantics.NEWEST, Semantics.V1_22
@@ -364,6 +364,28 @@ def test_a_key_below_the_resource_shows_its_namespace_and_no_other():
                 assert names(await all_.list(key)) == ["1"]
             assert names(await all_.list(selector=Selector.of("ab"))) == ["2"]
             assert names(await all_.list("/pods/a", selector=Selector.of("ab"))) == []
+
+    run(main)
+
+
+def test_an_object_whose_key_and_namespace_disagree_is_listed_by_the_one_and_watched_by_the_other():
+    """Only a raw put can make one. Nobody who lists or watches everything misses it."""
+
+    async def main() -> None:
+        async with layers("a/1", "b/2") as all_:
+            opened = [
+                all_.storage.watch(key, ListOptions(send_initial_events=False))
+                for key in (ALL_PODS, "/pods/a", "/pods/b")
+            ]
+            async with opened[0] as everything, opened[1] as by_key, opened[2] as by_namespace:
+                raw = all_.below.storage.codec.encode(value("b/stray"))
+                written = (await all_.etcd.put(f"{ROOT}/pods/a/stray", raw)).revision
+                await settle()
+                assert names(await all_.list()) == ["1", "stray", "2"]
+                assert names(await all_.list("/pods/a")) == ["1", "stray"]
+                assert names(await all_.list("/pods/b")) == ["2"]
+                for stream, seen in ((everything, True), (by_key, False), (by_namespace, True)):
+                    assert told(await taken(stream)) == ([("ADDED", "stray", written)] if seen else [])
 
     run(main)
 

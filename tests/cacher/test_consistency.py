@@ -67,7 +67,7 @@ class Cache:
 
     def readiness_check(self) -> None:
         if not self.is_ready:
-            raise NotReady("the first list has not come yet")
+            raise NotReady()
 
     async def get_list(self, key: str, options: ListOptions) -> ListResult:
         await trio.lowlevel.checkpoint()

@@ -99,13 +99,16 @@ def test_downtime_counts_from_the_loss_and_not_from_a_later_reason():
     now = 100.0
     readiness = Readiness(lambda: now)
     assert readiness.error().retry_after_s == 1, "nobody has begun"
+    assert readiness.error().message == "storage is (re)initializing"
     readiness.begin()
     now += 20
     assert readiness.error().retry_after_s == 3
     readiness.set_ready()
     now += 1000
-    readiness.set_pending("the watch expired")
-    now += 30
+    readiness.set_pending()
+    now += 10
+    assert readiness.error().message == "storage is (re)initializing"
+    now += 20
     readiness.set_pending("the list failed")
     error = readiness.error()
     assert (error.retry_after_s, error.message) == (6, "storage is (re)initializing: the list failed")

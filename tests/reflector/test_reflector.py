@@ -259,6 +259,14 @@ def test_the_owner_is_told_of_an_interruption_once_however_many_lists_fail_after
     assert told_s == [50.0]
 
 
+def test_the_owner_is_told_of_each_list_that_failed_before_the_wait_for_the_next() -> None:
+    """A list that is asked for in another way at once has not failed yet."""
+    told: list[tuple[float, str]] = []
+    source = ScriptedSource([OSError("down"), page(9), EXPIRED, OSError("again"), page(30)], [[50.0, EXPIRED]])
+    play(source, DictStore(), on_list_failed=lambda why: told.append((trio.current_time(), why)))
+    assert told == [(0, "OSError: down"), (pytest.approx(0.8 + 50.0 + 1.6), "OSError: again")]
+
+
 def test_the_owner_is_not_told_of_failures_before_the_first_list() -> None:
     assert play(ScriptedSource([OSError(), page(9)]), DictStore()).interruptions == []
 
