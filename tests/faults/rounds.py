@@ -71,12 +71,14 @@ class Recovery(msgspec.Struct):
     """To when the cache could answer a list that is not older than that."""
     reopened: int = 0
     relists: int = 0
+    notes: str = ""
+    """What the fault itself has to report."""
 
     def __str__(self) -> str:
         return (
             f"seed {self.seed}: {self.operations} operations, {self.unknown} unanswered, {self.refused} refused, "
             f"{self.revisions} revisions; recovered: writes {self.write_s:.2f} s, watches {self.watch_s:.2f} s, "
-            f"cache {self.cache_s:.2f} s; watches reopened {self.reopened}, relists {self.relists}"
+            f"cache {self.cache_s:.2f} s; watches reopened {self.reopened}, relists {self.relists}{self.notes}"
         )
 
 
@@ -89,9 +91,14 @@ class Scene(msgspec.Struct):
     writers: Writers
     watchers: list[Watcher]
     resource: Resource
+    recovery: Recovery
     history: list[EtcdEvent]
     """The store's, as far as it was read already: what is compacted has to be read before."""
     base: int
+
+    def note(self, text: str) -> None:
+        """Something for the report."""
+        self.recovery.notes = f"{self.recovery.notes}; {text}"
 
     async def read_on(self) -> int:
         """Read the store's history up to now; returns up to where."""
@@ -111,7 +118,7 @@ async def run_round(
     *,
     direct: Sequence[str],
     through: Sequence[str],
-    cache_patience_s: float = PATIENCE_S,
+    patience_s: float = PATIENCE_S,
 ) -> Recovery:
     """Play one round and judge it; returns when everything is well again.
 
@@ -119,7 +126,7 @@ async def run_round(
         fault: does its worst and mends it, and returns.
         direct: endpoints that no fault cuts (servers that it kills come back).
         through: endpoints as everybody else knows them, through the proxies.
-        cache_patience_s: how long the client under the cache keeps trying.
+        patience_s: how long the clients under the cache and the watchers keep trying. Shorter than a fault, they come back.
     Raises:
         AssertionError: a guarantee was broken; with the seed.
         trio.TooSlowError: something hangs.
@@ -130,12 +137,11 @@ async def run_round(
             open_remote_etcd(
                 through, random=Random(f"{seed} write"), request_timeout_s=REQUEST_TIMEOUT_S, patience_s=PATIENCE_S
             ) as writing,
-            open_remote_etcd(through, random=Random(f"{seed} watch"), patience_s=PATIENCE_S) as watching,
             open_remote_etcd(
-                through,
-                random=Random(f"{seed} cache"),
-                request_timeout_s=REQUEST_TIMEOUT_S,
-                patience_s=cache_patience_s,
+                through, random=Random(f"{seed} watch"), request_timeout_s=REQUEST_TIMEOUT_S, patience_s=patience_s
+            ) as watching,
+            open_remote_etcd(
+                through, random=Random(f"{seed} cache"), request_timeout_s=REQUEST_TIMEOUT_S, patience_s=patience_s
             ) as caching,
             trio.open_nursery() as nursery,
         ):
@@ -147,12 +153,13 @@ async def run_round(
                 Writers(writing, count=WRITERS, seed=seed),
                 [Watcher(watching, name=f"watcher-{number}", base=base) for number in range(2)],
                 cluster.resource_at(PREFIX),
+                Recovery(seed),
                 [],
                 base,
             )
             for watcher in scene.watchers:
                 nursery.start_soon(watcher.run)
-            recovery = await _play(scene, seed, fault)
+            recovery = await _play(scene, fault)
             nursery.cancel_scope.cancel()
     return recovery
 
@@ -163,8 +170,8 @@ async def _prepare(etcd: RemoteEtcd) -> int:
     return (await etcd.range(PREFIX, count_only=True)).revision
 
 
-async def _play(scene: Scene, seed: int, fault: Fault) -> Recovery:
-    writers, recovery = scene.writers, Recovery(seed)
+async def _play(scene: Scene, fault: Fault) -> Recovery:
+    writers, recovery = scene.writers, scene.recovery
     recorder = Recorder({PREFIX: StoreHistory(PREFIX, scene.base, {}, [])}, end_revision=0)
     plans = [
         ClientPlan(number, PREFIX, "all", terms, lists_latest=number % 2 == 0, streaming=number == 3)
@@ -177,14 +184,14 @@ async def _play(scene: Scene, seed: int, fault: Fault) -> Recovery:
         async with _at_work(writers):
             await trio.sleep(BEFORE_S)
             await fault(scene)
-            await _time_recovery(scene, recovery)
+            await _time_recovery(scene)
             await trio.sleep(AFTER_S)
         end = await _settle(scene, recorder)
     recovery.operations, recovery.unknown, recovery.refused = len(writers.operations), writers.unknown, writers.refused
     recovery.reopened = sum(watcher.reopened for watcher in scene.watchers)
     recovery.relists = scene.resource.statistics().relists
     recovery.revisions = end - scene.base
-    _judge(scene, recorder, end, seed)
+    _judge(scene, recorder, end)
     return recovery
 
 
@@ -196,9 +203,9 @@ async def _at_work(writers: Writers) -> AsyncIterator[None]:
         writers.stop()
 
 
-async def _time_recovery(scene: Scene, recovery: Recovery) -> None:
+async def _time_recovery(scene: Scene) -> None:
     """How long it takes until everything flows again."""
-    mended_s = trio.current_time()
+    mended_s, recovery = trio.current_time(), scene.recovery
     with trio.fail_after(SETTLE_S):
         await scene.writers.acknowledged.wait()
         recovery.write_s = trio.current_time() - mended_s
@@ -231,7 +238,8 @@ async def _settle(scene: Scene, recorder: Recorder) -> int:
     return last.revision
 
 
-def _judge(scene: Scene, recorder: Recorder, end: int, seed: int) -> None:
+def _judge(scene: Scene, recorder: Recorder, end: int) -> None:
+    seed = scene.recovery.seed
     recorder.history.stores[PREFIX].changes.extend(store_changes(scene.history))
     # The last write of all is the round's own: nobody's operation, and the only one.
     changes = [change for change in changes_of(scene.history) if change.revision < end]
