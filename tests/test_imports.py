@@ -41,6 +41,7 @@ PURE = [
     "cacher/storage/etcd/_lease.py",
     "cacher/storage/etcd/_mvcc.py",
     "cacher/storage/etcd/_remote_errors.py",
+    "cacher/storage/etcd/_storage_errors.py",
     "cacher/storage/etcd/_txn.py",
     "cacher/storage/etcd/_version.py",
     "cacher/storage/etcd/_watch_assembly.py",

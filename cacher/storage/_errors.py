@@ -11,6 +11,7 @@
 
     StatusError                     says what the API says: code, reason, message, retry seconds, causes
     ├── BadRequest         400
+    ├── TooManyRequests    429
     ├── InternalError      500
     │   └── StorageReadError        several objects of a list are unreadable
     └── (and watch.Expired 410, watch.TooLargeResourceVersion 504, watch.NotReady 429, which share its members)
@@ -141,6 +142,13 @@ class BadRequest(StatusError):
 
     code = 400
     reason = "BadRequest"
+
+
+class TooManyRequests(StatusError):
+    """The store has more to do than it manages, and did not do this: come back after `retry_after_s`, with less."""
+
+    code = 429
+    reason = "TooManyRequests"
 
 
 class InternalError(StatusError):

@@ -21,6 +21,7 @@ import trio
 
 from .._metrics import Histogram
 from ._protocol import Etcd
+from ._storage_errors import as_storage_errors
 
 REUSE_FRACTION = 0.05
 """How much longer than asked a lease may last. Source: lease_manager.go, leaseReuseDurationPercent."""
@@ -75,7 +76,8 @@ class LeaseManager:
             self.object_count += 1
             if lasts and self.object_count <= self._objects_max:
                 return self._lease
-            granted = await self._etcd.lease_grant(ttl_s + reuse_s)
+            with as_storage_errors(""):
+                granted = await self._etcd.lease_grant(ttl_s + reuse_s)
             if self._counts is not None and self._lease:
                 self._counts.observe(self.object_count - 1)
             self._lease, self._expires_at_s = granted.lease, now + ttl_s + reuse_s

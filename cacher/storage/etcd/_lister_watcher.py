@@ -8,10 +8,23 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from reflector import Changes, Page
-from watch import Event, EventType, Expired, Object, ObjectReader, TooLargeResourceVersion
+import trio
 
-from ._protocol import CompactedError, Etcd, EtcdEvent, EtcdWatch, EventKind, FutureRevisionError, prefix_end
+from reflector import Changes, Page
+from watch import Event, EventType, Expired, Object, ObjectReader, TooLargeResourceVersion, WatchError
+
+from ._protocol import (
+    CompactedError,
+    Etcd,
+    EtcdError,
+    EtcdEvent,
+    EtcdWatch,
+    EventKind,
+    FutureRevisionError,
+    TooManyRequestsError,
+    UnavailableError,
+    prefix_end,
+)
 
 
 class EtcdListerWatcher:
@@ -39,6 +52,8 @@ class EtcdListerWatcher:
             raise Expired(pinned, error.compact_revision) from error
         except FutureRevisionError as error:
             raise TooLargeResourceVersion(error.asked, error.current) from error
+        except EtcdError as error:
+            raise _failure(error) from error
         if not page and resource_version not in ("", "0") and int(resource_version) > result.revision:
             raise TooLargeResourceVersion(int(resource_version), result.revision, retry_after_s=0)
         revision = pinned or result.revision
@@ -78,9 +93,17 @@ class _Stream:
             response = await self._watch.receive()
         except CompactedError as error:
             raise Expired(self._revision, error.compact_revision) from error
+        except EtcdError as error:
+            raise _failure(error) from error
         self._revision = max(self._revision, response.revision)
         read = self._reader
         return Changes(tuple([_event(event, read) for event in response.events]), self._revision)
+
+
+def _failure(error: EtcdError) -> Exception:
+    """What a reflector waits out: a lost connection, after which it goes on where it was; or an answer, after which it may not."""
+    is_passing = isinstance(error, UnavailableError | TooManyRequestsError)
+    return trio.BrokenResourceError(str(error)) if is_passing else WatchError(str(error))
 
 
 def _event(event: EtcdEvent, reader: ObjectReader) -> Event:

@@ -14,6 +14,7 @@ from .._errors import InternalError
 from .._keys import go_quoted
 from .._metrics import EtcdMetrics
 from ._protocol import Compare, Etcd, Operation, Range, RangeResult, TxnResult
+from ._storage_errors import as_storage_errors
 
 
 class Requests:
@@ -35,21 +36,26 @@ class Requests:
         limit: int = 0,
         count_only: bool = False,
     ) -> RangeResult:
-        """See Etcd.range. `operation`: "get" or "list"."""
+        """See Etcd.range. `operation`: "get" or "list". Raises as `_storage_errors` says."""
         began_at, failed = self._clock(), True
         try:
-            result = await self.etcd.range(key, range_end, revision=revision, limit=limit, count_only=count_only)
+            with as_storage_errors(_named(key)):
+                result = await self.etcd.range(key, range_end, revision=revision, limit=limit, count_only=count_only)
             failed = False
         finally:
             self.metrics.request(operation, self._clock() - began_at, failed=failed)
         return result
 
     async def swap(self, operation: str, compare: Compare, change: Operation, *, read: bool = True) -> TxnResult:
-        """`change` if `compare` holds; else, with `read`, what is under its key. `operation`: "create", "update", "delete"."""
+        """`change` if `compare` holds; else, with `read`, what is under its key. `operation`: "create", "update", "delete".
+
+        Raises as `_storage_errors` says.
+        """
         failure: Sequence[Operation] = [Range(compare.key)] if read else []
         began_at, failed = self._clock(), True
         try:
-            result = await self.etcd.txn([compare], [change], failure)
+            with as_storage_errors(_named(compare.key)):
+                result = await self.etcd.txn([compare], [change], failure)
             failed = False
         finally:
             self.metrics.request(operation, self._clock() - began_at, failed=failed)
@@ -77,6 +83,10 @@ class Requests:
             return self.decode(key, raw, revision)
         except ObjectDecodeError as error:
             raise InternalError(unreadable(error)) from error
+
+
+def _named(key: str | bytes) -> str:
+    return key if isinstance(key, str) else key.decode("utf-8", "surrogateescape")
 
 
 def unreadable(error: ObjectDecodeError) -> str:

@@ -35,11 +35,21 @@ from watch import (
     filter_event,
 )
 
-from .._errors import InternalError, StorageReadError
+from .._errors import InternalError, StatusError, StorageError, StorageReadError
 from .._interface import ListOptions
 from .._keys import go_quoted
 from .._validation import parse_watch_resource_version
-from ._protocol import CompactedError, EtcdEvent, EtcdWatch, EventKind, RangeResult, WatchResponse, prefix_end
+from ._protocol import (
+    CompactedError,
+    EtcdError,
+    EtcdEvent,
+    EtcdWatch,
+    EventKind,
+    RangeResult,
+    WatchResponse,
+    prefix_end,
+)
+from ._storage_errors import stream_error
 from ._storage_list import OBJECTS_A_STEP, PAGE_SIZE_MAX, text
 from ._storage_requests import Requests, unreadable
 
@@ -103,22 +113,24 @@ class EtcdEventStream:
         asked = parse_watch_resource_version(self._options.resource_version)
         try:
             revision = await self._begin(asked)
-        except trio.BrokenResourceError as error:
-            self._failure = _lost(error)
+        except (StorageError, StatusError, trio.BrokenResourceError) as error:
+            self._failure = error if isinstance(error, StatusError) else stream_error(error)
             return
         if asked > revision:
             self._failure = TooLargeResourceVersion(asked, revision, retry_after_s=float(random.randint(1, 3)))
             return
         self._asked = revision
-        self._watch = await stack.enter_async_context(
-            self._requests.etcd.watch(
-                self._key,
-                self._end,
-                start_revision=revision + 1,
-                prev_kv=True,
-                progress_notify=self._options.progress_notify,
-            )
+        opening = self._requests.etcd.watch(
+            self._key,
+            self._end,
+            start_revision=revision + 1,
+            prev_kv=True,
+            progress_notify=self._options.progress_notify,
         )
+        try:
+            self._watch = await stack.enter_async_context(opening)
+        except EtcdError as error:
+            self._failure = stream_error(error)
 
     async def _begin(self, asked: int) -> int:
         """The revision after which changes are shown, with the first page of the state where that is shown."""
@@ -176,8 +188,10 @@ class EtcdEventStream:
                 self._take_response(await self._watch.receive())
         except CompactedError as error:
             self._failure = Expired(self._asked, error.compact_revision, message=WATCH_EXPIRED)
-        except trio.BrokenResourceError as error:
-            self._failure = _lost(error)
+        except StatusError as error:
+            self._failure = error
+        except (EtcdError, StorageError, trio.BrokenResourceError) as error:
+            self._failure = stream_error(error)
         except trio.EndOfChannel:
             self._is_over = True
 
@@ -296,7 +310,3 @@ async def open_stream(
             yield stream
         finally:
             stream.close()
-
-
-def _lost(error: trio.BrokenResourceError) -> InternalError:
-    return InternalError(str(error) or "the connection to etcd was lost")

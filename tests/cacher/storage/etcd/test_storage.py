@@ -55,8 +55,9 @@ def test_a_create_refuses_what_is_there_what_was_read_and_what_is_no_object(run_
                 await storage.create("/pods/ns/b", {"metadata": {"name": "b", "resourceVersion": "3"}})
             with pytest.raises(InvalidValue):
                 await storage.create("/pods/ns/b", b"[]")
-            with pytest.raises(InvalidRequestError, match="too large"):
+            with pytest.raises(InternalError, match="too large") as refused:
                 await storage.create("/pods/ns/b", pod("b", image="x" * 2_000_000))
+            assert isinstance(refused.value.__cause__, InvalidRequestError)
             assert etcd.revision == before
 
     run_trio(main)
