@@ -1,6 +1,6 @@
 """A round: writers and watchers at work on a real etcd, something that goes wrong, and the judgement of what they saw.
 
-    writers ─────► etcd ◄───── Watcher ×2                     straight on the client
+    writers ─────► etcd ◄───── Watcher ×3                     straight on the client
                      ▲◄─────── Cacher ◄─── Client ×4          the readers of a cache, those of the simulation
                      │
                    fault                                      kill, freeze, cut, partition, compact …
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 from typing import cast
 
@@ -45,6 +45,9 @@ SETTLE_S = 60.0
 BEFORE_S, AFTER_S = 0.3, 0.4
 """How long there is peace before the fault and after it."""
 WRITERS = 4
+WATCHERS = 3
+IN_FLIGHT_S = 0.3
+"""What was under way when the fault began has arrived by then, and proves nothing about it."""
 REQUEST_TIMEOUT_S = 1.0
 PATIENCE_S = 90.0
 """The clients' of the writers and watchers: longer than any fault lasts, so that nothing but the fault is seen."""
@@ -100,6 +103,26 @@ class Scene(msgspec.Struct):
         """Something for the report."""
         self.recovery.notes = f"{self.recovery.notes}; {text}"
 
+    async def everybody_finds_a_way(self) -> None:
+        """Return when all see what is written, though the fault lasts: where some wait for it to end, they hang.
+
+        Raises:
+            trio.TooSlowError: somebody does.
+        """
+        began_s = trio.current_time()
+        with trio.fail_after(SETTLE_S):
+            await trio.sleep(IN_FLIGHT_S)
+            await self.reached_by_all()
+        self.note(f"a way found after {trio.current_time() - began_s:.1f} s")
+
+    async def reached_by_all(self) -> None:
+        """Return when a write that was acknowledged since the call was seen by everybody."""
+        await self.writers.acknowledged.wait()
+        target = self.writers.revision
+        for watcher in self.watchers:
+            await watcher.reach(target)
+        await cache_reaches(self.resource, target)
+
     async def read_on(self) -> int:
         """Read the store's history up to now; returns up to where."""
         until = self.writers.revision
@@ -134,12 +157,8 @@ async def run_round(
     with trio.fail_after(ROUND_S):
         async with (
             open_remote_etcd(direct, random=Random(f"{seed} direct"), patience_s=PATIENCE_S) as own,
-            open_remote_etcd(
-                through, random=Random(f"{seed} write"), request_timeout_s=REQUEST_TIMEOUT_S, patience_s=PATIENCE_S
-            ) as writing,
-            open_remote_etcd(
-                through, random=Random(f"{seed} watch"), request_timeout_s=REQUEST_TIMEOUT_S, patience_s=patience_s
-            ) as watching,
+            _open_clients(f"{seed} write", through, PATIENCE_S) as writing,
+            _open_clients(f"{seed} watch", through, patience_s) as watching,
             open_remote_etcd(
                 through, random=Random(f"{seed} cache"), request_timeout_s=REQUEST_TIMEOUT_S, patience_s=patience_s
             ) as caching,
@@ -151,7 +170,10 @@ async def run_round(
                 Random(seed),
                 own,
                 Writers(writing, count=WRITERS, seed=seed),
-                [Watcher(watching, name=f"watcher-{number}", base=base) for number in range(2)],
+                [
+                    Watcher(watching[number % len(watching)], name=f"watcher-{number}", base=base)
+                    for number in range(WATCHERS)
+                ],
                 cluster.resource_at(PREFIX),
                 Recovery(seed),
                 [],
@@ -162,6 +184,23 @@ async def run_round(
             recovery = await _play(scene, fault)
             nursery.cancel_scope.cancel()
     return recovery
+
+
+@asynccontextmanager
+async def _open_clients(name: str, endpoints: Sequence[str], patience_s: float) -> AsyncIterator[list[RemoteEtcd]]:
+    """A client for each endpoint to begin at, so that whichever member a fault is about, somebody is on it."""
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(
+                open_remote_etcd(
+                    [*endpoints[first:], *endpoints[:first]],
+                    random=Random(f"{name} {first}"),
+                    request_timeout_s=REQUEST_TIMEOUT_S,
+                    patience_s=patience_s,
+                )
+            )
+            for first in range(len(endpoints))
+        ]
 
 
 async def _prepare(etcd: RemoteEtcd) -> int:
@@ -213,11 +252,11 @@ async def _time_recovery(scene: Scene) -> None:
         for watcher in scene.watchers:
             await watcher.reach(target)
         recovery.watch_s = trio.current_time() - mended_s
-        await list_patiently(scene.resource, target)
+        await cache_reaches(scene.resource, target)
         recovery.cache_s = trio.current_time() - mended_s
 
 
-async def list_patiently(resource: Resource, revision: int) -> None:
+async def cache_reaches(resource: Resource, revision: int) -> None:
     """Return when the cache has got to `revision`; what it says meanwhile (retry, too early) is no fault."""
     while resource.statistics().revision < revision or not resource.statistics().is_ready:
         await trio.sleep(0.01)
@@ -230,7 +269,7 @@ async def _settle(scene: Scene, recorder: Recorder) -> int:
         scene.writers.revision = last.revision
         for watcher in scene.watchers:
             await watcher.reach(last.revision)
-        await list_patiently(scene.resource, last.revision)
+        await cache_reaches(scene.resource, last.revision)
         await scene.read_on()
     recorder.history.end_revision = last.revision
     recorder.history.finished = True
