@@ -288,7 +288,8 @@ def _judge(scene: Scene, recorder: Recorder, end: int) -> None:
     for verdict in judge_with(JUDGES, recorder.history):
         faults += [violation.message for violation in verdict.violations]
         assert verdict.tested, f"seed {seed}: {verdict.name} had nothing to look at"
-    assert not faults, f"seed {seed}: {len(faults)} faults, of which " + "\n".join(faults[:10])
+    again = f"WATCHCACHE_FAULT_SEED={seed} plays the like again"
+    assert not faults, f"seed {seed}, {again}: {len(faults)} faults, of which " + "\n".join(faults[:10])
 
 
 def store_changes(history: Sequence[EtcdEvent]) -> list[StoreChange]:
