@@ -28,6 +28,9 @@ Method = Callable[[Member], Any]
 THREADS_MAX = 1_000
 """One for each open watch."""
 
+OTHERS_S = 1.0
+"""For members that have not answered when another has."""
+
 _NOT_ASKED = Asked()
 
 
@@ -176,12 +179,14 @@ class Connections:
     # --- who answers --------------------------------------------------------------------------------------------------
 
     async def learn_version(self, member: Member) -> None:
-        """Have `member.version` be what it says, where that is not known.
+        """Have `member.version` be what it says, where that is not known; one that does not tell us stays unknown.
 
         Raises:
             CallFailed: it does not answer.
         """
-        if not member.version:
+        if member.version:
+            return
+        try:
             member.version = await call(
                 member.maintenance.Status,
                 rpc.StatusRequest(),
@@ -189,9 +194,12 @@ class Connections:
                 metadata=self.metadata(),
                 timeout_s=self.request_timeout_s,
             )
+        except CallFailed as failed:
+            if meaning(failed).fate not in (Fate.REFUSED, Fate.LOGIN):
+                raise
 
     async def learn_versions(self) -> None:
-        """Ask every member what it is, and return when all have answered or not; one at least has.
+        """Ask every member what it is. Once one has answered the others have a second more: who is away is not waited for.
 
         Raises:
             UnavailableError: none did, for as long as patience lasts.
@@ -199,25 +207,28 @@ class Connections:
         waits = Waits(1, self.random)
         gives_up_at = trio.current_time() + self.patience_s
         while True:
-            failures: dict[Member, CallFailed] = {}
+            failures: dict[Member, str] = dict.fromkeys(self.members.all, "no answer")
             async with trio.open_nursery() as nursery:
                 for member in self.members.all:
-                    nursery.start_soon(self._learn, member, failures)
+                    nursery.start_soon(self._learn, member, failures, nursery.cancel_scope)
             if len(failures) < len(self.members.all):
                 for member in failures:
                     self.members.failed(member)
                 return
             wait_s = waits.next()
             if trio.current_time() + wait_s >= gives_up_at:
-                said = "; ".join(f"{member.endpoint}: {failed.details}" for member, failed in failures.items())
+                said = "; ".join(f"{member.endpoint}: {why}" for member, why in failures.items())
                 raise UnavailableError(f"no endpoint of etcd answers: start it, or name another ({said})")
             await trio.sleep(wait_s)
 
-    async def _learn(self, member: Member, failures: dict[Member, CallFailed]) -> None:
+    async def _learn(self, member: Member, failures: dict[Member, str], others: trio.CancelScope) -> None:
         try:
             await self.learn_version(member)
         except CallFailed as failed:
-            failures[member] = failed
+            failures[member] = failed.details or failed.code
+        else:
+            del failures[member]
+            others.deadline = min(others.deadline, trio.current_time() + OTHERS_S)
 
     @property
     def tells_progress(self) -> bool:

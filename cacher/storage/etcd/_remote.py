@@ -362,6 +362,7 @@ async def open_remote_etcd(
         await connections.learn_versions()
         if user:
             await connections.log_in()
+            await connections.learn_versions()  # from those who tell it only to whom they know
         async with open_service_nursery() as nursery:
             etcd = RemoteEtcd(connections, nursery)
             try:
