@@ -62,6 +62,15 @@ def test_caches_are_switched_off_by_the_flags_of_a_kube_apiserver(capsys, busy, 
     assert found == ({facts["resource"] for facts in caches} if uncached is None else uncached)
 
 
+def test_a_trace_is_played_into_a_directory_once(capsys, busy, tmp_path):
+    code, out, _ = run(capsys, "trace", busy, "--clients", "5", "--data-dir", str(tmp_path / "data"))
+    assert code == 0
+    assert "digest: not repeatable" in out
+    code, _, err = run(capsys, "trace", busy, "--clients", "5", "--data-dir", str(tmp_path / "data"))
+    assert code == 64
+    assert "holds a store already" in err
+
+
 def test_json_is_all_there_is_on_standard_output(capsys, busy):
     code, out, _ = run(capsys, "trace", busy, "--clients", "12", "--seed", "5", "--json")
     document = json.loads(out)
@@ -120,6 +129,17 @@ def test_ctrl_c_while_the_trace_is_read_has_nothing_to_report(capsys, busy, monk
         (["trace", "rollout", "--watch-cache-sizes", "events"], "'events' is not RESOURCE=N, such as events=0"),
         (["trace", "rollout", "--watch-cache-sizes", "pods=0,events=-1"], "'events=-1' is not RESOURCE=N"),
         (["trace", "rollout", "--watch-cache-sizes", "evnets=0"], "'evnets' is no resource"),
+        (
+            ["trace", "rollout", "--etcd", "http://127.0.0.1:1", "--data-dir", "x"],
+            "--etcd and --data-dir exclude each other",
+        ),
+        (["trace", "rollout", "--etcd", " , "], "names no endpoint"),
+        (["trace", "rollout", "--etcd", "gopher://x"], "gopher"),
+        (["trace", "rollout", "--etcd", "http://127.0.0.1:1"], "no endpoint of etcd answers"),
+        (["trace", "rollout", "--etcd-user", "me"], "--etcd-user is for a real etcd"),
+        (["trace", "rollout", "--etcd-prefix", "registry"], "write it as /registry"),
+        (["trace", "rollout", "--etcd", "http://127.0.0.1:1", "--etcd-password-file", "/nowhere"], "/nowhere"),
+        (["trace", "rollout", "--etcd", "http://127.0.0.1:1", "--etcd-user", "me"], "give both"),
         (["trace", "rollout", "--loud"], "unrecognized arguments: --loud"),
         (["trace", "rolout"], "did you mean rollout? there is "),
         (["trace", "nowhere/rollout"], "no trace here"),

@@ -228,6 +228,10 @@ def test_the_json_says_the_same():
         ({}, "watchcache trace rollout --clients 5 --seed 1"),
         ({"pace": "2.5"}, "watchcache trace rollout --clients 5 --seed 1 --pace 2.5"),
         ({"verify": True}, "watchcache trace rollout --clients 5 --seed 1 --verify"),
+        (
+            {"store_words": ("--etcd", "http://127.0.0.1:1", "--etcd-prefix", "/x y")},
+            "watchcache trace rollout --clients 5 --seed 1 --etcd http://127.0.0.1:1 --etcd-prefix '/x y'",
+        ),
         ({"watch_cache": False}, "watchcache trace rollout --clients 5 --seed 1 --watch-cache false"),
         (
             {"watch_cache_sizes": (("events", 0), ("pods", 9))},
