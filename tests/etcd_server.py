@@ -186,9 +186,11 @@ class EtcdServer:
             self.kill()
 
     def log_tail(self) -> str:
-        """The last lines of its log."""
+        """Whether it runs, and the last lines of its log."""
         lines = self.log_path.read_text(errors="replace").splitlines() if self.log_path.exists() else []
-        return "\n".join([f"--- the end of {self.log_path}", *lines[-LOG_LINES:]])
+        code = self._process.poll() if self._process is not None else None
+        state = "the server runs" if self.is_running else f"the server is gone, exit code {code}"
+        return "\n".join([f"--- {state}; the end of {self.log_path}", *lines[-LOG_LINES:]])
 
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None, f"{self.name} was never started"

@@ -1,6 +1,6 @@
 """A round: writers and watchers at work on a real etcd, something that goes wrong, and the judgement of what they saw.
 
-    writers ─────► etcd ◄───── Watcher ×2                     straight on the client
+    writers ─────► etcd ◄───── Watcher ×3                     straight on the client
                      ▲◄─────── Cacher ◄─── Client ×4          the readers of a cache, those of the simulation
                      │
                    fault                                      kill, freeze, cut, partition, compact …
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 from typing import cast
 
@@ -45,6 +45,9 @@ SETTLE_S = 60.0
 BEFORE_S, AFTER_S = 0.3, 0.4
 """How long there is peace before the fault and after it."""
 WRITERS = 4
+WATCHERS = 3
+IN_FLIGHT_S = 0.3
+"""What was under way when the fault began has arrived by then, and proves nothing about it."""
 REQUEST_TIMEOUT_S = 1.0
 PATIENCE_S = 90.0
 """The clients' of the writers and watchers: longer than any fault lasts, so that nothing but the fault is seen."""
@@ -71,12 +74,14 @@ class Recovery(msgspec.Struct):
     """To when the cache could answer a list that is not older than that."""
     reopened: int = 0
     relists: int = 0
+    notes: str = ""
+    """What the fault itself has to report."""
 
     def __str__(self) -> str:
         return (
             f"seed {self.seed}: {self.operations} operations, {self.unknown} unanswered, {self.refused} refused, "
             f"{self.revisions} revisions; recovered: writes {self.write_s:.2f} s, watches {self.watch_s:.2f} s, "
-            f"cache {self.cache_s:.2f} s; watches reopened {self.reopened}, relists {self.relists}"
+            f"cache {self.cache_s:.2f} s; watches reopened {self.reopened}, relists {self.relists}{self.notes}"
         )
 
 
@@ -89,9 +94,34 @@ class Scene(msgspec.Struct):
     writers: Writers
     watchers: list[Watcher]
     resource: Resource
+    recovery: Recovery
     history: list[EtcdEvent]
     """The store's, as far as it was read already: what is compacted has to be read before."""
     base: int
+
+    def note(self, text: str) -> None:
+        """Something for the report."""
+        self.recovery.notes = f"{self.recovery.notes}; {text}"
+
+    async def everybody_finds_a_way(self) -> None:
+        """Return when all see what is written, though the fault lasts: where some wait for it to end, they hang.
+
+        Raises:
+            trio.TooSlowError: somebody does.
+        """
+        began_s = trio.current_time()
+        with trio.fail_after(SETTLE_S):
+            await trio.sleep(IN_FLIGHT_S)
+            await self.reached_by_all()
+        self.note(f"a way found after {trio.current_time() - began_s:.1f} s")
+
+    async def reached_by_all(self) -> None:
+        """Return when a write that was acknowledged since the call was seen by everybody."""
+        await self.writers.acknowledged.wait()
+        target = self.writers.revision
+        for watcher in self.watchers:
+            await watcher.reach(target)
+        await cache_reaches(self.resource, target)
 
     async def read_on(self) -> int:
         """Read the store's history up to now; returns up to where."""
@@ -111,7 +141,7 @@ async def run_round(
     *,
     direct: Sequence[str],
     through: Sequence[str],
-    cache_patience_s: float = PATIENCE_S,
+    patience_s: float = PATIENCE_S,
 ) -> Recovery:
     """Play one round and judge it; returns when everything is well again.
 
@@ -119,7 +149,7 @@ async def run_round(
         fault: does its worst and mends it, and returns.
         direct: endpoints that no fault cuts (servers that it kills come back).
         through: endpoints as everybody else knows them, through the proxies.
-        cache_patience_s: how long the client under the cache keeps trying.
+        patience_s: how long the clients under the cache and the watchers keep trying. Shorter than a fault, they come back.
     Raises:
         AssertionError: a guarantee was broken; with the seed.
         trio.TooSlowError: something hangs.
@@ -127,15 +157,10 @@ async def run_round(
     with trio.fail_after(ROUND_S):
         async with (
             open_remote_etcd(direct, random=Random(f"{seed} direct"), patience_s=PATIENCE_S) as own,
+            _open_clients(f"{seed} write", through, PATIENCE_S) as writing,
+            _open_clients(f"{seed} watch", through, patience_s) as watching,
             open_remote_etcd(
-                through, random=Random(f"{seed} write"), request_timeout_s=REQUEST_TIMEOUT_S, patience_s=PATIENCE_S
-            ) as writing,
-            open_remote_etcd(through, random=Random(f"{seed} watch"), patience_s=PATIENCE_S) as watching,
-            open_remote_etcd(
-                through,
-                random=Random(f"{seed} cache"),
-                request_timeout_s=REQUEST_TIMEOUT_S,
-                patience_s=cache_patience_s,
+                through, random=Random(f"{seed} cache"), request_timeout_s=REQUEST_TIMEOUT_S, patience_s=patience_s
             ) as caching,
             trio.open_nursery() as nursery,
         ):
@@ -145,16 +170,37 @@ async def run_round(
                 Random(seed),
                 own,
                 Writers(writing, count=WRITERS, seed=seed),
-                [Watcher(watching, name=f"watcher-{number}", base=base) for number in range(2)],
+                [
+                    Watcher(watching[number % len(watching)], name=f"watcher-{number}", base=base)
+                    for number in range(WATCHERS)
+                ],
                 cluster.resource_at(PREFIX),
+                Recovery(seed),
                 [],
                 base,
             )
             for watcher in scene.watchers:
                 nursery.start_soon(watcher.run)
-            recovery = await _play(scene, seed, fault)
+            recovery = await _play(scene, fault)
             nursery.cancel_scope.cancel()
     return recovery
+
+
+@asynccontextmanager
+async def _open_clients(name: str, endpoints: Sequence[str], patience_s: float) -> AsyncIterator[list[RemoteEtcd]]:
+    """A client for each endpoint to begin at, so that whichever member a fault is about, somebody is on it."""
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(
+                open_remote_etcd(
+                    [*endpoints[first:], *endpoints[:first]],
+                    random=Random(f"{name} {first}"),
+                    request_timeout_s=REQUEST_TIMEOUT_S,
+                    patience_s=patience_s,
+                )
+            )
+            for first in range(len(endpoints))
+        ]
 
 
 async def _prepare(etcd: RemoteEtcd) -> int:
@@ -163,8 +209,8 @@ async def _prepare(etcd: RemoteEtcd) -> int:
     return (await etcd.range(PREFIX, count_only=True)).revision
 
 
-async def _play(scene: Scene, seed: int, fault: Fault) -> Recovery:
-    writers, recovery = scene.writers, Recovery(seed)
+async def _play(scene: Scene, fault: Fault) -> Recovery:
+    writers, recovery = scene.writers, scene.recovery
     recorder = Recorder({PREFIX: StoreHistory(PREFIX, scene.base, {}, [])}, end_revision=0)
     plans = [
         ClientPlan(number, PREFIX, "all", terms, lists_latest=number % 2 == 0, streaming=number == 3)
@@ -177,14 +223,14 @@ async def _play(scene: Scene, seed: int, fault: Fault) -> Recovery:
         async with _at_work(writers):
             await trio.sleep(BEFORE_S)
             await fault(scene)
-            await _time_recovery(scene, recovery)
+            await _time_recovery(scene)
             await trio.sleep(AFTER_S)
         end = await _settle(scene, recorder)
     recovery.operations, recovery.unknown, recovery.refused = len(writers.operations), writers.unknown, writers.refused
     recovery.reopened = sum(watcher.reopened for watcher in scene.watchers)
     recovery.relists = scene.resource.statistics().relists
     recovery.revisions = end - scene.base
-    _judge(scene, recorder, end, seed)
+    _judge(scene, recorder, end)
     return recovery
 
 
@@ -196,9 +242,9 @@ async def _at_work(writers: Writers) -> AsyncIterator[None]:
         writers.stop()
 
 
-async def _time_recovery(scene: Scene, recovery: Recovery) -> None:
+async def _time_recovery(scene: Scene) -> None:
     """How long it takes until everything flows again."""
-    mended_s = trio.current_time()
+    mended_s, recovery = trio.current_time(), scene.recovery
     with trio.fail_after(SETTLE_S):
         await scene.writers.acknowledged.wait()
         recovery.write_s = trio.current_time() - mended_s
@@ -206,11 +252,11 @@ async def _time_recovery(scene: Scene, recovery: Recovery) -> None:
         for watcher in scene.watchers:
             await watcher.reach(target)
         recovery.watch_s = trio.current_time() - mended_s
-        await list_patiently(scene.resource, target)
+        await cache_reaches(scene.resource, target)
         recovery.cache_s = trio.current_time() - mended_s
 
 
-async def list_patiently(resource: Resource, revision: int) -> None:
+async def cache_reaches(resource: Resource, revision: int) -> None:
     """Return when the cache has got to `revision`; what it says meanwhile (retry, too early) is no fault."""
     while resource.statistics().revision < revision or not resource.statistics().is_ready:
         await trio.sleep(0.01)
@@ -223,7 +269,7 @@ async def _settle(scene: Scene, recorder: Recorder) -> int:
         scene.writers.revision = last.revision
         for watcher in scene.watchers:
             await watcher.reach(last.revision)
-        await list_patiently(scene.resource, last.revision)
+        await cache_reaches(scene.resource, last.revision)
         await scene.read_on()
     recorder.history.end_revision = last.revision
     recorder.history.finished = True
@@ -231,7 +277,8 @@ async def _settle(scene: Scene, recorder: Recorder) -> int:
     return last.revision
 
 
-def _judge(scene: Scene, recorder: Recorder, end: int, seed: int) -> None:
+def _judge(scene: Scene, recorder: Recorder, end: int) -> None:
+    seed = scene.recovery.seed
     recorder.history.stores[PREFIX].changes.extend(store_changes(scene.history))
     # The last write of all is the round's own: nobody's operation, and the only one.
     changes = [change for change in changes_of(scene.history) if change.revision < end]
@@ -241,7 +288,8 @@ def _judge(scene: Scene, recorder: Recorder, end: int, seed: int) -> None:
     for verdict in judge_with(JUDGES, recorder.history):
         faults += [violation.message for violation in verdict.violations]
         assert verdict.tested, f"seed {seed}: {verdict.name} had nothing to look at"
-    assert not faults, f"seed {seed}: {len(faults)} faults, of which " + "\n".join(faults[:10])
+    again = f"WATCHCACHE_FAULT_SEED={seed} plays the like again"
+    assert not faults, f"seed {seed}, {again}: {len(faults)} faults, of which " + "\n".join(faults[:10])
 
 
 def store_changes(history: Sequence[EtcdEvent]) -> list[StoreChange]:

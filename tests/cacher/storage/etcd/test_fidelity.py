@@ -88,7 +88,7 @@ async def play(server: EtcdServer, script: Sequence[Step]) -> None:
             await duel.play(script)
 
 
-@settings(max_examples=60)
+@settings(max_examples=50)
 @given(script=SCRIPTS)
 def test_the_embedded_etcd_answers_as_the_real_one(server, script):
     trio.run(play, server, script)
