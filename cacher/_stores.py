@@ -15,7 +15,7 @@ from random import Random
 import msgspec
 
 from ._resources import ROOT
-from .storage.etcd import EmbeddedEtcd, RemoteEtcd, Snapshot, open_embedded_etcd, open_remote_etcd
+from .storage.etcd import EmbeddedEtcd, RemoteEtcd, Snapshot, check_remote, open_embedded_etcd, open_remote_etcd
 
 ETCD_PREFIX = ROOT.rstrip("/")
 """Where objects are kept unless somebody says otherwise. Source: kube-apiserver's --etcd-prefix."""
@@ -48,6 +48,15 @@ class StoreOptions(msgspec.Struct, frozen=True):
         for name in ("cafile", "certfile", "keyfile", "user", "password"):
             if getattr(self, name) and not self.endpoints:
                 raise ValueError(f"{name} is for a real etcd: say where that is, or leave {name} out")
+        if self.endpoints:
+            check_remote(
+                self.endpoints,
+                cafile=self.cafile,
+                certfile=self.certfile,
+                keyfile=self.keyfile,
+                user=self.user,
+                password=self.password,
+            )
         if not self.prefix.startswith("/") or not self.prefix.strip("/") or "//" in self.prefix:
             raise ValueError(f"{self.prefix!r} is no prefix of keys: write it as {ETCD_PREFIX}")
 

@@ -21,6 +21,10 @@ ENDPOINT = "http://127.0.0.1:2379"
         ({"endpoints": (ENDPOINT,), "data_dir": "x"}, "not both"),
         ({"cafile": "ca.pem"}, "cafile is for a real etcd"),
         ({"password": "secret"}, "password is for a real etcd"),
+        ({"endpoints": ("gopher://x",)}, "gopher"),
+        ({"endpoints": (ENDPOINT,), "user": "me"}, "give both"),
+        ({"endpoints": ("https://h",), "certfile": "c.pem"}, "belong together"),
+        ({"endpoints": (ENDPOINT,), "cafile": "ca.pem"}, "no use for certificates"),
         ({"prefix": "registry"}, "write it as /registry"),
         ({"prefix": "/"}, "write it as /registry"),
         ({"prefix": "/a//b"}, "write it as /registry"),
@@ -80,7 +84,7 @@ def test_a_real_etcd_begins_with_what_it_holds():
 
 def test_an_etcd_that_is_not_there_is_named():
     async def main() -> None:
-        with pytest.raises(UnavailableError, match="127.0.0.1:1"):
+        with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1"):
             async with open_cluster(etcd="http://127.0.0.1:1"):
                 pass
 

@@ -19,6 +19,7 @@ from ._embedded import EmbeddedEtcd as EmbeddedEtcd
 from ._embedded import EtcdStatistics as EtcdStatistics
 from ._embedded import open_embedded_etcd as open_embedded_etcd
 from ._embedded_watch import EmbeddedWatch as EmbeddedWatch
+from ._endpoints import check_remote as check_remote
 from ._lease_manager import LeaseManager as LeaseManager
 from ._lister_watcher import EtcdListerWatcher as EtcdListerWatcher
 from ._mvcc import Snapshot as Snapshot

@@ -128,6 +128,11 @@ class Connections:
             asked=asked,
         )
 
+    async def revision(self) -> int:
+        """The store's, not older than this call."""
+        request = rpc.RangeRequest(key=b"\0", count_only=True)
+        return await self.call(lambda member: member.kv.Range, request, lambda answer: int(answer.header.revision))
+
     async def _try(self, attempt: Callable[[Member, float], Awaitable[T]], *, is_write: bool, asked: Asked) -> T:
         waits = Waits(len(self.members.all), self.random)
         gives_up_at = trio.current_time() + self.patience_s
@@ -198,14 +203,14 @@ class Connections:
             if meaning(failed).fate not in (Fate.REFUSED, Fate.LOGIN):
                 raise
 
-    async def learn_versions(self) -> None:
+    async def learn_versions(self, opening_s: float) -> None:
         """Ask every member what it is. Once one has answered the others have a second more: who is away is not waited for.
 
         Raises:
-            UnavailableError: none did, for as long as patience lasts.
+            UnavailableError: none did within `opening_s`.
         """
         waits = Waits(1, self.random)
-        gives_up_at = trio.current_time() + self.patience_s
+        gives_up_at = trio.current_time() + opening_s
         while True:
             failures: dict[Member, str] = dict.fromkeys(self.members.all, "no answer")
             async with trio.open_nursery() as nursery:

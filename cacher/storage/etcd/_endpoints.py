@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -54,6 +55,27 @@ def parse_endpoints(endpoints: str | Sequence[str], *, has_certificates: bool = 
         if has_certificates and not endpoint.is_secure:
             raise ValueError(f"{endpoint} has no use for certificates: write https://{endpoint.address}, or give none")
     return found
+
+
+def check_remote(
+    endpoints: str | Sequence[str],
+    *,
+    cafile: str | Path = "",
+    certfile: str | Path = "",
+    keyfile: str | Path = "",
+    user: str = "",
+    password: str = "",
+) -> tuple[Endpoint, ...]:
+    """The endpoints of a client with these options, which go together.
+
+    Raises:
+        ValueError: they do not; the message says what to give or to leave out.
+    """
+    if bool(certfile) != bool(keyfile):
+        raise ValueError("a certificate and its key belong together: give certfile and keyfile, or neither")
+    if bool(user) != bool(password):
+        raise ValueError("a user and a password belong together: give both, or neither")
+    return parse_endpoints(endpoints, has_certificates=bool(cafile or certfile or keyfile))
 
 
 def _parse(text: str, has_certificates: bool) -> Endpoint:

@@ -22,7 +22,7 @@ import msgspec
 import trio
 
 from .._nursery import open_service_nursery
-from ._endpoints import parse_endpoints
+from ._endpoints import check_remote
 from ._protocol import (
     CompactedError,
     Compare,
@@ -65,6 +65,9 @@ REQUEST_TIMEOUT_S = 10.0
 
 PATIENCE_S = 30.0
 """For a call with all its attempts, and for a watch that has no stream: a leader is elected, or a server restarted."""
+
+OPENING_S = 5.0
+"""For the first answer. A wrong address is a mistake more often than a server that is yet to start."""
 
 WATCHES_MAX = 900
 """Each has a thread that waits for it; the rest of THREADS_MAX is for leases that are kept alive."""
@@ -282,8 +285,7 @@ class RemoteEtcd:
         except CompactedError:
             raise CompactedError(await self._compact_revision(asked.revision)) from None
         except FutureRevisionError:
-            current = await self._range(Range(_FIRST_KEY, count_only=True))
-            raise FutureRevisionError(asked.revision, current.revision) from None
+            raise FutureRevisionError(asked.revision, await self._connections.revision()) from None
 
     async def _compact_revision(self, asked: int) -> int:
         """What was compacted last: only a watch from before it is told."""
@@ -333,6 +335,7 @@ async def open_remote_etcd(
     password: str = "",
     request_timeout_s: float = REQUEST_TIMEOUT_S,
     patience_s: float = PATIENCE_S,
+    opening_s: float = OPENING_S,
 ) -> AsyncIterator[RemoteEtcd]:
     """A client of the etcd at `endpoints` for as long as the context lasts.
 
@@ -342,7 +345,8 @@ async def open_remote_etcd(
         cafile, certfile, keyfile: PEM files: the authorities to trust instead of the system's; our own certificate.
         user, password: who we are, where etcd asks. Tokens are renewed as they run out.
         request_timeout_s: for one attempt.
-        patience_s: for a call with all its attempts, for a watch that has no stream, and for the first answer here.
+        patience_s: for a call with all its attempts, and for a watch that has no stream.
+        opening_s: for the first answer, that of any member; who starts a client and a server together needs a second.
     Raises:
         ValueError: an argument makes no sense; the message says what would.
         OSError: a file cannot be read.
@@ -352,11 +356,7 @@ async def open_remote_etcd(
     # Only who talks to a real etcd pays for grpc: 0.2 s, threads, and memory.
     from ._connections import Connections
 
-    found = parse_endpoints(endpoints, has_certificates=bool(cafile or certfile or keyfile))
-    if bool(certfile) != bool(keyfile):
-        raise ValueError("a certificate and its key belong together: give certfile and keyfile, or neither")
-    if bool(user) != bool(password):
-        raise ValueError("a user and a password belong together: give both, or neither")
+    found = check_remote(endpoints, cafile=cafile, certfile=certfile, keyfile=keyfile, user=user, password=password)
     certificates = _read_certificates(cafile, certfile, keyfile)
     connections = Connections(
         found,
@@ -368,10 +368,10 @@ async def open_remote_etcd(
         random=random,
     )
     try:
-        await connections.learn_versions()
+        await connections.learn_versions(opening_s)
         if user:
             await connections.log_in()
-            await connections.learn_versions()  # from those who tell it only to whom they know
+            await connections.learn_versions(opening_s)  # from those who tell it only to whom they know
         async with open_service_nursery() as nursery:
             etcd = RemoteEtcd(connections, nursery)
             try:
