@@ -16,11 +16,11 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
-from _pytest.mark.structures import ParameterSet
 
 VARIABLE = "WATCHCACHE_ETCD"
 CURE = (
@@ -94,7 +94,7 @@ def _read_version(path: str) -> EtcdBinary:
     return EtcdBinary(path, version[1])
 
 
-def etcd_parameters() -> list[ParameterSet]:
+def etcd_parameters() -> Sequence[object]:
     """One parameter for every etcd found; where there is none, one that is skipped with the cure."""
     found = [pytest.param(binary, id=str(binary)) for binary in etcd_binaries()]
     return found or [pytest.param(None, id="no-etcd", marks=pytest.mark.skip(reason=CURE))]

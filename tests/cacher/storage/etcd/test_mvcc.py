@@ -17,6 +17,8 @@ from cacher.storage.etcd import (
     LeaseNotFoundError,
     Put,
     Range,
+    RequestTooLargeError,
+    TooManyOperationsError,
     Txn,
 )
 from cacher.storage.etcd._mvcc import Mvcc
@@ -260,20 +262,20 @@ def test_a_key_put_and_deleted_by_two_nested_transactions_is_two_events_of_one_r
 def test_the_limit_on_operations_shrinks_with_depth():
     store = Mvcc(txn_operations_max=4)
     store.txn(Txn(success=(put(b"a"), put(b"b"), put(b"c"), put(b"d"))))
-    with pytest.raises(InvalidRequestError, match="too many operations"):
+    with pytest.raises(TooManyOperationsError, match="too many operations"):
         store.txn(Txn(failure=tuple(put(bytes([number])) for number in range(5))))
     inside = Txn(success=(put(b"e"), put(b"f"), put(b"g")))
     store.txn(Txn(success=(inside,)))
-    with pytest.raises(InvalidRequestError, match="too many operations"):
+    with pytest.raises(TooManyOperationsError, match="too many operations"):
         store.txn(Txn(success=(put(b"a"), inside)))
 
 
 def test_the_limit_on_bytes_counts_keys_and_values_of_a_whole_request():
     store = Mvcc(request_bytes_max=10)
     store.put(b"a", b"123456789")
-    with pytest.raises(InvalidRequestError, match="too large"):
+    with pytest.raises(RequestTooLargeError, match="too large"):
         store.put(b"ab", b"123456789")
-    with pytest.raises(InvalidRequestError, match="too large"):
+    with pytest.raises(RequestTooLargeError, match="too large"):
         store.txn(Txn(success=(Put(b"a", b"1234"),), failure=(Put(b"b", b"12345"),)))
     assert store.revision == 2
 
