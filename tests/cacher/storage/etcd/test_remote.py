@@ -461,6 +461,31 @@ def test_an_etcd_restored_from_an_older_backup_ends_a_watch_that_is_ahead_of_it(
     run(main)
 
 
+def test_only_what_earlier_streams_told_is_held_against_a_server(server):
+    """Not what this one tells while it is being asked how far it is: a read that is under way shows an older revision."""
+
+    async def main() -> None:
+        async with opened(server) as etcd, trio.open_nursery() as nursery:
+
+            async def ask() -> int:
+                raise AssertionError("nothing was told before")
+
+            async def write() -> None:
+                while True:
+                    await put_numbers(etcd, 0, 10)
+
+            nursery.start_soon(write)
+            nursery.start_soon(write)
+            with patch.object(etcd._connections, "revision", ask):
+                for _ in range(50):
+                    start = (await etcd.range("a/k")).revision
+                    async with etcd.watch("a/k", start_revision=start) as watch:
+                        await values(watch, 3)
+            nursery.cancel_scope.cancel()
+
+    run(main)
+
+
 def test_a_watch_without_an_endpoint_gives_up_when_patience_ends_and_says_where_to_go_on(server):
     async def main() -> None:
         async with through_proxy(server, patience_s=0.5) as (far, near, proxy):
