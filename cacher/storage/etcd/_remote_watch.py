@@ -244,7 +244,7 @@ class RemoteWatch:
             stream.close()
 
     async def _check_history(self, stream: _Stream, told: int) -> None:
-        """A server that is behind what was told by earlier streams: a member that lags, which is well, or an etcd that lost history.
+        """A server behind what earlier streams told: a member that lags, which is well, or an etcd that lost history.
 
         That is one restored from a backup, which gives the same revisions to other writes. A watch that waited there for
         the next revision would miss those before it. Unseen where etcd passed the revision before the watch was back.
