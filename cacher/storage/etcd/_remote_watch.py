@@ -211,7 +211,8 @@ class RemoteWatch:
         self._stream = stream
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._attend, stream)
+                # As of now: once the pump runs, what was told may be newer than what a read that is under way will show.
+                nursery.start_soon(self._attend, stream, self._assembly.told_revision)
                 ended = await trio.to_thread.run_sync(
                     stream.pump, self._assembly, self._bridge, limiter=self._connections.limiter
                 )
@@ -225,7 +226,7 @@ class RemoteWatch:
             raise ended
         return ended
 
-    async def _attend(self, stream: _Stream) -> None:
+    async def _attend(self, stream: _Stream, told: int) -> None:
         """Give the stream up where it does not begin in time; close it in any case when this is cancelled.
 
         The pump is in a thread, which no cancellation reaches: only its stream's end does.
@@ -236,14 +237,14 @@ class RemoteWatch:
                 scope.deadline = math.inf
                 self._has_streamed, self._has_logged_in = True, False
                 self._has_begun.set()
-                if stream.began_at < self._assembly.told_revision:
-                    await self._check_history(stream)
+                if stream.began_at < told:
+                    await self._check_history(stream, told)
                 await trio.sleep_forever()
         finally:
             stream.close()
 
-    async def _check_history(self, stream: _Stream) -> None:
-        """A server that is behind what it has told: a member that lags, which is well, or an etcd that lost history.
+    async def _check_history(self, stream: _Stream, told: int) -> None:
+        """A server behind what earlier streams told: a member that lags, which is well, or an etcd that lost history.
 
         That is one restored from a backup, which gives the same revisions to other writes. A watch that waited there for
         the next revision would miss those before it. Unseen where etcd passed the revision before the watch was back.
@@ -252,7 +253,7 @@ class RemoteWatch:
             now = await self._connections.revision()
         except EtcdError:
             return  # the stream will not live long either, and then it is asked again
-        if now < self._assembly.told_revision:
+        if now < told:
             self._failure = CompactedError(now + 1)
             stream.close()
 

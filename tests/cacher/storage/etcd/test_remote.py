@@ -461,6 +461,40 @@ def test_an_etcd_restored_from_an_older_backup_ends_a_watch_that_is_ahead_of_it(
     run(main)
 
 
+@pytest.mark.parametrize(("told_before", "is_asked"), [(4, False), (5, False), (6, True)])
+def test_only_what_earlier_streams_told_is_held_against_a_server(server, told_before, is_asked):
+    """Not what this one tells while it is being asked how far it is: a read that is under way shows an older revision."""
+
+    class Stream:
+        began_at = 5
+        is_closed = False
+
+        def __init__(self) -> None:
+            self.has_begun = trio.Event()
+            self.has_begun.set()
+
+        def close(self) -> None:
+            self.is_closed = True
+
+    async def main() -> None:
+        async with opened(server) as etcd, etcd.watch("a/quiet", start_revision=10**9) as watch:
+            questions = 0
+
+            async def ask() -> int:
+                nonlocal questions
+                questions += 1
+                await trio.lowlevel.checkpoint()
+                return 6
+
+            watch._assembly.told_revision = 7  # by this stream, meanwhile
+            with patch.object(etcd._connections, "revision", ask), trio.move_on_after(0.05):
+                await watch._attend(Stream(), told_before)
+            assert questions == is_asked
+            assert watch._failure is None
+
+    run(main)
+
+
 def test_a_watch_without_an_endpoint_gives_up_when_patience_ends_and_says_where_to_go_on(server):
     async def main() -> None:
         async with through_proxy(server, patience_s=0.5) as (far, near, proxy):
