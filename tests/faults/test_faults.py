@@ -96,10 +96,10 @@ async def compact_again_and_again(single: Single, scene: Scene) -> None:
     for _ in range(6):
         single.proxy.black_hole(DOWN)
         await trio.sleep(scene.random.uniform(0.02, 0.1))
-        if (
-            revision := await scene.read_on()
-        ) > compacted:  # on a busy machine nothing may have been answered meanwhile
-            await scene.direct.compact(compacted := revision)
+        revision = await scene.read_on()
+        if revision > compacted:  # on a busy machine nothing may have been answered meanwhile
+            await scene.direct.compact(revision)
+            compacted = revision
         if scene.random.random() < 0.7:
             single.proxy.cut()
         single.proxy.heal()
