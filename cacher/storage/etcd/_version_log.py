@@ -137,7 +137,7 @@ def superfluous(groups: Iterable[Sequence[EtcdEvent]], revision: int) -> Iterato
 class Recall:
     """Puts a store together from its rows, which come in order, as many at a time as the caller likes.
 
-    Cost: 2 µs a row.
+    Cost: 2 µs a row of 1 KB.
     """
 
     def __init__(self, compact_revision: int, history_floor: int) -> None:

@@ -19,7 +19,14 @@ from cacher.storage.etcd import (
     Put,
 )
 from cacher.storage.etcd._data_dir import FILE_NAME, DataDirLock
-from cacher.storage.etcd._sqlite_file import APPLICATION_ID, SCHEMA_VERSION, Batch, SqliteFile
+from cacher.storage.etcd._sqlite_file import (
+    APPLICATION_ID,
+    FREE_PAGES_KEPT,
+    SCHEMA_VERSION,
+    VACUUM_PAGES,
+    Batch,
+    SqliteFile,
+)
 from tests import source
 from tests.cacher.storage.etcd.disks import open_inline
 from tests.cacher.storage.etcd.test_durable import everything
@@ -196,6 +203,23 @@ def test_a_commit_that_fails_in_the_middle_leaves_nothing(tmp_path):
         assert file.read(-1, 10) == []
         file.commit(Batch([row], {}))
         assert file.read(-1, 10) == [row]
+    finally:
+        file.close()
+
+
+def test_free_pages_are_given_back_many_at_a_time_down_to_what_is_kept(quick_dir):
+    file = SqliteFile(quick_dir / FILE_NAME)
+    try:
+        file.create([], 0, 1)
+        rows = [(revision << 24, b"a", b"x" * 40_000, 2, 1, 0, 0) for revision in range(2, 902)]
+        file.commit(Batch(rows, {}))
+        file.commit(Batch([], {}, 0, [(2 << 24, 902 << 24, b"a")]))
+        before, calls = file._number("freelist_count"), 1
+        while file.vacuum():
+            calls += 1
+        after = file._number("freelist_count")
+        assert after == FREE_PAGES_KEPT < before
+        assert calls == (before - after + VACUUM_PAGES - 1) // VACUUM_PAGES
     finally:
         file.close()
 
