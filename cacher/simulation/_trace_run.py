@@ -293,10 +293,16 @@ class TraceRun:
             ):
                 await self._play(cluster, Timetable(trio.current_time(), speed))
                 self._display.phase("catching up")
-                self.lagging = await catch_up(self._resources, self.trace.last_revisions())
+                self.lagging = await catch_up(self._resources, self._last_revisions(cluster))
                 await sample(self._resources, self.recorder, with_objects=True)
             self.recorder.play_ends()
             nursery.cancel_scope.cancel()
+
+    def _last_revisions(self, cluster: Cluster) -> dict[str, int]:
+        """Where each cache must get to; without the store's word on its progress, it may not learn what others' writes made."""
+        if not cluster.etcd.supports_progress:
+            return self.trace.last_revisions()
+        return dict.fromkeys(self._resources, self.trace.end_revision)
 
     async def _play(self, cluster: Cluster, timetable: Timetable) -> None:
         """Play the trace to its end, with the recorded watches repeated beside it where that was asked for."""

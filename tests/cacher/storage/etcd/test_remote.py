@@ -488,7 +488,7 @@ def test_only_what_earlier_streams_told_is_held_against_a_server(server, told_be
 
             watch._assembly.told_revision = 7  # by this stream, meanwhile
             with patch.object(etcd._connections, "revision", ask), trio.move_on_after(0.05):
-                await watch._attend(Stream(), told_before)
+                await watch._attend(Stream(), told_before)  # type: ignore[arg-type]
             assert questions == is_asked
             assert watch._failure is None
 
