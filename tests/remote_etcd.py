@@ -57,7 +57,9 @@ def run_fast(async_fn: Callable[..., Awaitable[Any]], *args: object) -> Any:
 @asynccontextmanager
 async def open_emptied(server: EtcdServer) -> AsyncIterator[RemoteEtcd]:
     """A client of `server`, whose keys are all gone; its revisions and what was compacted are not."""
-    # A patience of half a minute of the server's.
-    async with open_remote_etcd(server.endpoint, random=Random(1), patience_s=30 * RATE) as etcd:
+    # Times of the server's.
+    async with open_remote_etcd(
+        server.endpoint, random=Random(1), request_timeout_s=10 * RATE, patience_s=30 * RATE
+    ) as etcd:
         await etcd.delete(b"\0", b"\0")
         yield etcd

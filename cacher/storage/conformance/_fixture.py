@@ -57,7 +57,7 @@ class Fixture:
         root: where in etcd its keys begin.
         is_cached: a cache answers, so a read at resource version "0" may be old, and bookmarks come.
         supports_progress: the etcd tells watches how far they are when asked, so a cache can give consistent reads.
-        is_prompt: nothing delays or breaks the cache on purpose; cases count retries then.
+        is_prompt: nothing delays or breaks the cache, on purpose or by a network; cases count retries and seconds then.
     """
 
     def __init__(

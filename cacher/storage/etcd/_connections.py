@@ -128,6 +128,11 @@ class Connections:
             asked=asked,
         )
 
+    async def revision(self) -> int:
+        """The store's, not older than this call."""
+        request = rpc.RangeRequest(key=b"\0", count_only=True)
+        return await self.call(lambda member: member.kv.Range, request, lambda answer: int(answer.header.revision))
+
     async def _try(self, attempt: Callable[[Member, float], Awaitable[T]], *, is_write: bool, asked: Asked) -> T:
         waits = Waits(len(self.members.all), self.random)
         gives_up_at = trio.current_time() + self.patience_s

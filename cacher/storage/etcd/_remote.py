@@ -273,8 +273,7 @@ class RemoteEtcd:
         except CompactedError:
             raise CompactedError(await self._compact_revision(asked.revision)) from None
         except FutureRevisionError:
-            current = await self._range(Range(_FIRST_KEY, count_only=True))
-            raise FutureRevisionError(asked.revision, current.revision) from None
+            raise FutureRevisionError(asked.revision, await self._connections.revision()) from None
 
     async def _compact_revision(self, asked: int) -> int:
         """What was compacted last: only a watch from before it is told."""

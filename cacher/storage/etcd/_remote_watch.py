@@ -98,8 +98,8 @@ class RemoteWatch:
         """The next response: whole revisions, or a progress notification. Cancelled, it has taken nothing.
 
         Raises:
-            CompactedError: what is wanted next was compacted, perhaps while the connection was lost. Read, and watch from
-                there.
+            CompactedError: what is wanted next was compacted, perhaps while the connection was lost; or etcd was restored
+                from a backup, and is behind what this watch has told. Read, and watch from there.
             trio.BrokenResourceError: no endpoint answered for as long as this client is patient. Nothing is lost: watch
                 again from the revision after the last one received.
             PermissionDeniedError, UnauthenticatedError, InvalidRequestError, ServerError: etcd refused the watch.
@@ -211,7 +211,8 @@ class RemoteWatch:
         self._stream = stream
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._attend, stream)
+                # As of now: once the pump runs, what was told may be newer than what a read that is under way will show.
+                nursery.start_soon(self._attend, stream, self._assembly.told_revision)
                 ended = await trio.to_thread.run_sync(
                     stream.pump, self._assembly, self._bridge, limiter=self._connections.limiter
                 )
@@ -219,11 +220,13 @@ class RemoteWatch:
         finally:
             self._stream = None
             stream.close()
+        if isinstance(self._failure, CompactedError):
+            raise self._failure
         if isinstance(ended, CompactedError):
             raise ended
         return ended
 
-    async def _attend(self, stream: _Stream) -> None:
+    async def _attend(self, stream: _Stream, told: int) -> None:
         """Give the stream up where it does not begin in time; close it in any case when this is cancelled.
 
         The pump is in a thread, which no cancellation reaches: only its stream's end does.
@@ -234,8 +237,24 @@ class RemoteWatch:
                 scope.deadline = math.inf
                 self._has_streamed, self._has_logged_in = True, False
                 self._has_begun.set()
+                if stream.began_at < told:
+                    await self._check_history(stream, told)
                 await trio.sleep_forever()
         finally:
+            stream.close()
+
+    async def _check_history(self, stream: _Stream, told: int) -> None:
+        """A server behind what earlier streams told: a member that lags, which is well, or an etcd that lost history.
+
+        That is one restored from a backup, which gives the same revisions to other writes. A watch that waited there for
+        the next revision would miss those before it. Unseen where etcd passed the revision before the watch was back.
+        """
+        try:
+            now = await self._connections.revision()
+        except EtcdError:
+            return  # the stream will not live long either, and then it is asked again
+        if now < told:
+            self._failure = CompactedError(now + 1)
             stream.close()
 
     async def _recover(self, why: CallFailed, member: Member, token: str, silent_since: float) -> None:
@@ -272,6 +291,8 @@ class _Stream:
 
     def __init__(self, member: Member, spec: Spec, start_revision: int, metadata: Metadata) -> None:
         self.has_begun = trio.Event()
+        self.began_at = 0
+        """The revision that the server was at."""
         self._token = trio.lowlevel.current_trio_token()
         self._tells_progress = tells_progress(member.version)
         self._requests: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
@@ -297,6 +318,7 @@ class _Stream:
                 if message.canceled:
                     return _cancelled(message)
                 if message.created:
+                    self.began_at = message.header.revision
                     assembly.began(message.header.revision)
                     with contextlib.suppress(trio.RunFinishedError):
                         self._token.run_sync_soon(self.has_begun.set)

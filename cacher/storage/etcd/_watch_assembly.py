@@ -29,6 +29,8 @@ class Assembly:
         self._start_revision = start_revision
         self._told = max(0, start_revision - 1)
         self._progress_from = start_revision
+        self.told_revision = 0
+        """The newest one that a server has spoken of; 0: none yet."""
         self._held: list[EtcdEvent] = []
 
     @property
@@ -41,7 +43,7 @@ class Assembly:
         self._held.clear()
         if not self._start_revision:
             self._start_revision = revision + 1
-            self._told = self._progress_from = revision
+            self._told = self._progress_from = self.told_revision = revision
 
     def progress(self, revision: int) -> WatchResponse | None:
         """The server says that it has told everything up to `revision`; None where that is no news to a reader.
@@ -50,7 +52,7 @@ class Assembly:
         """
         if self._held or revision < self._told or revision < self._progress_from:
             return None
-        self._told = revision
+        self._told = self.told_revision = revision
         return WatchResponse((), revision)
 
     def events(self, events: Sequence[EtcdEvent], *, more_follow: bool) -> list[WatchResponse]:
@@ -64,7 +66,7 @@ class Assembly:
         whole, self._held = self._split(more_follow)
         responses = [WatchResponse(tuple(part), part[-1].kv.mod_revision) for part in _slices(whole)]
         if responses:
-            self._told = responses[-1].revision
+            self._told = self.told_revision = responses[-1].revision
         return responses
 
     def _split(self, more_follow: bool) -> tuple[list[EtcdEvent], list[EtcdEvent]]:
