@@ -15,16 +15,19 @@ from cacher.storage.etcd import (
     EmbeddedEtcd,
     Etcd,
     EventKind,
+    FutureRevisionError,
     InvalidRequestError,
+    LeaseNotFoundError,
     Operation,
     Put,
+    Range,
     RequestTooLargeError,
     _remote,
     open_embedded_etcd,
     open_remote_etcd,
 )
 from tests import source
-from tests.cacher.storage.etcd.duel import keeps_deletions
+from tests.cacher.storage.etcd.duel import keeps_deletions, refuses_in_order
 from tests.etcd_binaries import EtcdBinary
 from tests.etcd_server import EtcdServer
 
@@ -99,12 +102,21 @@ async def deletion_at_the_compact_revision(mine: EmbeddedEtcd, theirs: Etcd, bin
                 await trio.sleep(0.01)
 
 
+async def two_reasons(mine: EmbeddedEtcd, theirs: Etcd, binary: EtcdBinary) -> None:
+    both: list[Operation] = [Range(K, revision=10**9), Put(K, b"", lease=10**9)]
+    with pytest.raises(FutureRevisionError):
+        await mine.txn(success=both)
+    with pytest.raises(FutureRevisionError if refuses_in_order(binary) else LeaseNotFoundError):
+        await theirs.txn(success=both)
+
+
 DIFFERENCES: dict[str, Difference] = {
     "a negative limit or revision": negative_numbers,
     "a deletion without an upper bound beside a put": unbounded_deletion,
     "the shortest lease": shortest_lease,
     "how many keys a revoked lease takes along": revoked_keys,
     "the largest request": largest_request,
+    "a transaction with two reasons to be refused": two_reasons,
     "a deletion at the compact revision": deletion_at_the_compact_revision,
 }
 

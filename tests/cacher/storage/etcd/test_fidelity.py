@@ -29,7 +29,7 @@ from cacher.storage.etcd import (
     open_remote_etcd,
 )
 from cacher.storage.etcd._version import tells_progress
-from tests.cacher.storage.etcd.duel import Duel, keeps_deletions
+from tests.cacher.storage.etcd.duel import Duel, keeps_deletions, refuses_in_order
 from tests.cacher.storage.etcd.scripts import (
     NEVER_GRANTED,
     SCRIPTS,
@@ -84,6 +84,7 @@ async def play(server: EtcdServer, script: Sequence[Step]) -> None:
                 theirs,
                 tells_progress=tells_progress(server.binary.version),
                 keeps_deletions=keeps_deletions(server.binary),
+                refuses_in_order=refuses_in_order(server.binary),
             )
             await duel.play(script)
 
@@ -166,6 +167,8 @@ SCRIPTS_TO_REMEMBER: dict[str, list[Step]] = {
         Call(Txn((), (DeleteRange(b"a"), Txn((), (Put(b"a", b"1"),))), ())),
         Call(Txn((), (Txn((), (Put(b"a", b"1"),)), Txn((), (DeleteRange(b"a"),))), ())),
         Call(Txn((), (Put(b"z", b"", NEVER_GRANTED), Put(b"b", b"")), ())),
+        Call(Txn((), (Range(b"b", None, 1), Put(b"b", b"", NEVER_GRANTED)), ())),
+        Call(Txn((), (Range(b"b", None, 1), Txn((), (Put(b"b", b"", NEVER_GRANTED),))), ())),
         Call(Txn((), (Put(b"b", b""), Range(b"b", None, 1)), ())),
         Call(Txn((), (Put(b"b", b""), Range(b"b", None, 16)), ())),
     ],
