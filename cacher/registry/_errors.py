@@ -7,7 +7,8 @@
     ├── NotFound 404          ├── Expired 410             └── Timeout 504
     ├── MethodNotAllowed 405  ├── RequestEntityTooLarge 413
     ├── NotAcceptable 406     ├── UnsupportedMediaType 415
-    └── …                     └── Invalid 422
+    ├── StorageRead 500       ├── ServerTimeout 500
+    └── …                     └── Invalid, Unprocessable 422
 
 Whoever called must act on 4xx other than 409, 410 and 429, for which the docstrings say what to do. Translating a storage's
 errors into these is `_storage_errors.py`'s.
@@ -60,6 +61,9 @@ class APIError(Exception):
     code = 500
     reason = ""
 
+    continue_token = ""
+    """Of a list whose pages are gone: with it the rest can be had, at a newer revision."""
+
     def __init__(self, message: str, details: StatusDetails | None = None) -> None:
         self.message = message
         self.details = details
@@ -75,14 +79,14 @@ class APIError(Exception):
         body: dict[str, Any] = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": {"continue": self.continue_token} if self.continue_token else {},
             "status": "Failure",
             "message": self.message,
         }
         if self.reason:
             body["reason"] = self.reason
         if self.details is not None:
-            body["details"] = msgspec.to_builtins(self.details)
+            body["details"] = msgspec.json.decode(msgspec.json.encode(self.details))
         body["code"] = self.code
         return body
 
@@ -159,10 +163,10 @@ class AlreadyExists(APIError):
 class GeneratedNameTaken(AlreadyExists):
     """Every name that was generated is taken: try again after a second."""
 
-    def __init__(self, resource: GroupResource, name: str) -> None:
+    def __init__(self, resource: GroupResource, name: str, *, prefix: str = "") -> None:
         APIError.__init__(
             self,
-            f'{resource} "{name}" already exists, the server was not able to generate a unique name for the object',
+            f'{prefix}{resource} "{name}" already exists, the server was not able to generate a unique name for the object',
             _of(resource, name, retry_after_s=1),
         )
 
@@ -229,6 +233,27 @@ class InternalError(APIError):
 
     def __init__(self, problem: str) -> None:
         super().__init__(f"Internal error occurred: {problem}", StatusDetails(causes=(Cause(message=problem),)))
+
+
+class StorageRead(APIError):
+    """Some of the objects asked for cannot be read: write them anew, or delete them on purpose."""
+
+    code, reason = 500, "StorageReadError"
+
+    def __init__(self, message: str, causes: Iterable[Cause]) -> None:
+        super().__init__(message, StatusDetails(causes=tuple(causes)))
+
+
+class ServerTimeout(APIError):
+    """The store did not answer in time: try again after `retry_after_s`."""
+
+    code, reason = 500, "ServerTimeout"
+
+    def __init__(self, resource: GroupResource, operation: str, retry_after_s: int) -> None:
+        super().__init__(
+            f"The {operation} operation against {resource} could not be completed at this time, please try again.",
+            StatusDetails(name=operation, group=resource.group, kind=resource.name, retry_after_s=retry_after_s),
+        )
 
 
 class PlainServerError(APIError):
