@@ -6,6 +6,10 @@ errors       APIError and its tree; FieldError and how to make one
 """
 
 from ._configmaps import ConfigMapStrategy as ConfigMapStrategy
+from ._deployment import DeploymentStatusStrategy as DeploymentStatusStrategy
+from ._deployment import DeploymentStorage as DeploymentStorage
+from ._deployment import DeploymentStrategy as DeploymentStrategy
+from ._deployment import RollbackStore as RollbackStore
 from ._errors import AlreadyExists as AlreadyExists
 from ._errors import APIError as APIError
 from ._errors import ApplyConflict as ApplyConflict
@@ -72,6 +76,8 @@ from ._rest import UpdatedObjectInfo as UpdatedObjectInfo
 from ._rest import UpdateOptions as UpdateOptions
 from ._rest import Updater as Updater
 from ._rest import Watcher as Watcher
+from ._scale import ScaleShape as ScaleShape
+from ._scale import ScaleStore as ScaleStore
 from ._storage_errors import Operation as Operation
 from ._storage_errors import api_error as api_error
 from ._store import Descriptor as Descriptor
@@ -84,5 +90,6 @@ from ._strategy import StatusStrategy as StatusStrategy
 from ._strategy import Strategy as Strategy
 from ._strategy import UpdateStrategy as UpdateStrategy
 from ._strategy import count_generation as count_generation
+from ._subresource import SubresourceStore as SubresourceStore
 from ._updated_object import Change as Change
 from ._updated_object import Replacement as Replacement
