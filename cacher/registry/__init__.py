@@ -5,6 +5,9 @@ a resource   RegistryStore with a Strategy and Hooks; Replacement and Change say
 errors       APIError and its tree; FieldError and how to make one
 """
 
+from ._admission import Admission as Admission
+from ._admission import AdmitAll as AdmitAll
+from ._admission import NamespaceLifecycle as NamespaceLifecycle
 from ._configmaps import ConfigMapStrategy as ConfigMapStrategy
 from ._deployment import DeploymentStatusStrategy as DeploymentStatusStrategy
 from ._deployment import DeploymentStorage as DeploymentStorage
@@ -34,6 +37,7 @@ from ._errors import StorageRead as StorageRead
 from ._errors import Timeout as Timeout
 from ._errors import TooManyRequests as TooManyRequests
 from ._errors import Unauthorized as Unauthorized
+from ._errors import UnknownResource as UnknownResource
 from ._errors import Unprocessable as Unprocessable
 from ._errors import UnsupportedMediaType as UnsupportedMediaType
 from ._field_errors import FieldError as FieldError
@@ -50,8 +54,17 @@ from ._field_errors import required as required
 from ._field_errors import too_long as too_long
 from ._field_errors import too_many as too_many
 from ._field_errors import type_invalid as type_invalid
+from ._field_managers import Endpoint as Endpoint
 from ._field_managers import FieldManager as FieldManager
+from ._field_managers import FieldManagers as FieldManagers
 from ._meta import JSONObject as JSONObject
+from ._patches import Patches as Patches
+from ._patches import PatchType as PatchType
+from ._registry import Installed as Installed
+from ._registry import Maker as Maker
+from ._registry import Registry as Registry
+from ._registry import plain_resource as plain_resource
+from ._resource_door import ResourceDoor as ResourceDoor
 from ._rest import CategoriesProvider as CategoriesProvider
 from ._rest import CollectionDeleter as CollectionDeleter
 from ._rest import Context as Context
@@ -66,6 +79,7 @@ from ._rest import Lister as Lister
 from ._rest import NamedCreater as NamedCreater
 from ._rest import ObjectPage as ObjectPage
 from ._rest import Patcher as Patcher
+from ._rest import ResetFieldsProvider as ResetFieldsProvider
 from ._rest import Scoper as Scoper
 from ._rest import ShortNamesProvider as ShortNamesProvider
 from ._rest import SingularNameProvider as SingularNameProvider

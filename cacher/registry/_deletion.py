@@ -59,7 +59,7 @@ class Verdict(msgspec.Struct, frozen=True):
     """The options as they were carried out: with the seconds that the object gets."""
 
 
-def validate_delete_options(options: DeleteOptions) -> None:
+def check_delete_options(options: DeleteOptions) -> None:
     """Raises Invalid where the options contradict each other, or name a policy that is none."""
     policy = options.propagation_policy
     wrong: list[FieldError] = []
@@ -87,7 +87,7 @@ def judge(
         Invalid: the options cannot be.
         Conflict: a precondition does not hold.
     """
-    validate_delete_options(options)
+    check_delete_options(options)
     _check_preconditions(options, obj, kind)
     if options.grace_period_s is not None and options.grace_period_s < 0:
         options = msgspec.structs.replace(options, grace_period_s=1)

@@ -4,7 +4,7 @@
     ├── BadRequest 400        ├── Conflict 409            ├── TooManyRequests 429
     ├── Unauthorized 401      ├── AlreadyExists 409       ├── InternalError 500, PlainServerError 500 (no reason)
     ├── Forbidden 403         ├── ApplyConflict 409       ├── ServiceUnavailable 503
-    ├── NotFound 404          ├── Expired 410             └── Timeout 504
+    ├── NotFound, UnknownResource 404 ├── Gone 410           └── Timeout 504
     ├── MethodNotAllowed 405  ├── RequestEntityTooLarge 413
     ├── NotAcceptable 406     ├── UnsupportedMediaType 415
     ├── StorageRead 500       ├── ServerTimeout 500
@@ -126,10 +126,24 @@ class NotFound(APIError):
         super().__init__(f'{resource} "{name}" not found', _of(resource, name))
 
 
+class UnknownResource(APIError):
+    """There is no such resource, or no such part of one: `what` was asked for."""
+
+    code, reason = 404, "NotFound"
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__("the server could not find the requested resource", StatusDetails())
+
+
 class MethodNotAllowed(APIError):
     """The resource is there and does not know this verb."""
 
     code, reason = 405, "MethodNotAllowed"
+
+    def __init__(self, resource: GroupResource, verb: str) -> None:
+        details = StatusDetails(group=resource.group, kind=resource.name)
+        super().__init__(f'{verb} is not supported on resources of kind "{resource}"', details)
 
 
 class NotAcceptable(APIError):

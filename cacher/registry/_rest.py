@@ -20,7 +20,6 @@ from watch import Object
 
 from ..storage import EventStream, ListOptions, Preconditions
 from ._errors import GroupResource
-from ._field_managers import FieldManager
 from ._meta import JSONObject
 
 if TYPE_CHECKING:
@@ -106,14 +105,12 @@ def accept_update(new: JSONObject, old: JSONObject) -> None:
 
 
 class Environment(msgspec.Struct, frozen=True):
-    """What the registry draws from: the time, chance, and the managers of fields."""
+    """What the registry draws from: the time, and chance."""
 
     now: Callable[[], str]
     """The time as objects carry it: RFC 3339, to the second."""
     random: Random
     """Makes uids and the ends of generated names."""
-    field_manager: FieldManager | None = None
-    """Keeps metadata.managedFields; None: they are as clients send them."""
 
 
 @runtime_checkable
@@ -131,6 +128,16 @@ class Storage(Protocol):
 
     def default(self, obj: JSONObject) -> JSONObject:
         """`obj`, which a client sent, with what it left out filled in."""
+        ...
+
+
+@runtime_checkable
+class ResetFieldsProvider(Protocol):
+    """Says which fields a write here cannot change."""
+
+    @property
+    def reset_fields(self) -> tuple[tuple[str, ...], ...]:
+        """Their paths, such as `("status",)`."""
         ...
 
 

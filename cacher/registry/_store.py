@@ -161,6 +161,11 @@ class RegistryStore:
         """`obj` with what the client left out filled in."""
         return self.update_strategy.default(obj)
 
+    @property
+    def reset_fields(self) -> tuple[tuple[str, ...], ...]:
+        """See ResetFieldsProvider."""
+        return self.update_strategy.reset_fields
+
     def convert_to_table(self, objects: Sequence[JSONObject]) -> JSONObject:
         """Names and times of creation."""
         return default_table(objects)

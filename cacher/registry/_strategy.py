@@ -84,6 +84,11 @@ class UpdateStrategy(Protocol):
         """Whether an update may leave the resourceVersion out."""
         ...
 
+    @property
+    def reset_fields(self) -> tuple[tuple[str, ...], ...]:
+        """Paths of what an update here cannot change: nobody comes to own them by it."""
+        ...
+
     def default(self, obj: JSONObject) -> JSONObject:
         """As CreateStrategy.default."""
         ...
@@ -150,6 +155,11 @@ class Strategy:
         self.name_check = name_check
         self.empty_status = empty_status
 
+    @property
+    def reset_fields(self) -> tuple[tuple[str, ...], ...]:
+        """Paths of what a client cannot set, and so does not own: the status, where it is written by itself."""
+        return () if self.empty_status is None else (("status",),)
+
     def default(self, obj: JSONObject) -> JSONObject:
         """Nothing is filled in."""
         return obj
@@ -214,6 +224,11 @@ class StatusStrategy:
         self.kept_metadata = kept_metadata
         self.namespaced = whole.namespaced
         self.allow_unconditional_update = whole.allow_unconditional_update
+
+    @property
+    def reset_fields(self) -> tuple[tuple[str, ...], ...]:
+        """Paths of what a status update does not change."""
+        return (*((member,) for member in self.kept), *(("metadata", member) for member in self.kept_metadata))
 
     def default(self, obj: JSONObject) -> JSONObject:
         """As the object itself."""

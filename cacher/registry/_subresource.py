@@ -48,6 +48,11 @@ class SubresourceStore:
         """As the resource."""
         return self._store.default(obj)
 
+    @property
+    def reset_fields(self) -> tuple[tuple[str, ...], ...]:
+        """See ResetFieldsProvider."""
+        return self._store.reset_fields
+
     async def get(self, context: Context, name: str, *, resource_version: str = "") -> JSONObject:
         """See Getter."""
         return await self._store.get(context, name, resource_version=resource_version)

@@ -166,8 +166,9 @@ def validate_field_manager(manager: str, path: str) -> list[FieldError]:
     wrong: list[FieldError] = []
     if len(manager.encode("utf-8", "surrogatepass")) > FIELD_MANAGER_CHARS_MAX:
         wrong.append(too_long(path, FIELD_MANAGER_CHARS_MAX))
-    if not all(char.isprintable() for char in manager):
-        wrong.append(invalid(path, manager, "should only contain printable characters"))
+    for at, char in enumerate(manager):
+        if not char.isprintable():
+            wrong.append(invalid(path, manager, f"invalid character U+{ord(char):04X} (at position {at})"))
     return wrong
 
 

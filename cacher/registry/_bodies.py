@@ -1,0 +1,67 @@
+"""A body that a client sent, as an object of the kind that is expected. Pure.
+
+Source: kubernetes/apiserver pkg/endpoints/handlers (create.go, update.go, rest.go: checkName), apimachinery
+pkg/runtime/serializer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._errors import BadRequest
+from ._meta import JSONObject, is_empty, name_of, text, with_metadata
+
+_METADATA_MEMBERS = ("labels", "annotations", "finalizers", "ownerReferences", "managedFields")
+
+
+def of_kind(body: Any, api_version: str, kind: str) -> JSONObject:
+    """The body, which may leave its apiVersion and kind out.
+
+    Raises:
+        BadRequest: it is no object, or one of another kind or version.
+    """
+    if not isinstance(body, dict):
+        raise BadRequest(
+            f"{kind} in version {_version(api_version)} cannot be handled as a {kind}: it is no JSON object"
+        )
+    told_version, told_kind = body.get("apiVersion") or api_version, body.get("kind") or kind
+    if told_kind != kind:
+        why = f"converting ({told_version}.{told_kind}) to ({api_version}.{kind}): unknown conversion"
+        raise BadRequest(f"{told_kind} in version {_version(told_version)} cannot be handled as a {kind}: {why}")
+    if told_version != api_version:
+        expected = f"does not match the expected API version ({api_version})"
+        raise BadRequest(f"the API version in the data ({told_version}) {expected}")
+    return {**body, "apiVersion": api_version, "kind": kind}
+
+
+def _version(api_version: str) -> str:
+    return f'"{api_version.rpartition("/")[2]}"'
+
+
+def without_nulls(value: Any) -> Any:
+    """The value without members that are null, at any depth: what a typed server would not keep."""
+    if isinstance(value, dict):
+        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
+def without_empty_metadata(obj: JSONObject) -> JSONObject:
+    """The object without empty members of its metadata, which say the same as missing ones."""
+    meta = obj.get("metadata")
+    if not isinstance(meta, dict):
+        return with_metadata(obj, {})
+    return {**obj, "metadata": {name: value for name, value in meta.items() if not is_empty(value)}}
+
+
+def check_name(obj: JSONObject, name: str, namespace: str) -> None:
+    """Raises BadRequest where the object says that it is another than the one that the request is about."""
+    told, told_namespace = name_of(obj), text(obj, "namespace")
+    if not told:
+        why = "name must be provided"
+        raise BadRequest(f"the name of the object ({name} based on URL) was undeterminable: {why}")
+    if told != name:
+        raise BadRequest(f"the name of the object ({told}) does not match the name on the URL ({name})")
+    if namespace and told_namespace and told_namespace != namespace:
+        raise BadRequest(
+            f"the namespace of the object ({told_namespace}) does not match the namespace on the request ({namespace})"
+        )
