@@ -54,11 +54,7 @@ from ._field_errors import required as required
 from ._field_errors import too_long as too_long
 from ._field_errors import too_many as too_many
 from ._field_errors import type_invalid as type_invalid
-from ._field_managers import Endpoint as Endpoint
-from ._field_managers import FieldManager as FieldManager
-from ._field_managers import FieldManagers as FieldManagers
 from ._meta import JSONObject as JSONObject
-from ._patches import Patches as Patches
 from ._patches import PatchType as PatchType
 from ._registry import Installed as Installed
 from ._registry import Maker as Maker
@@ -92,6 +88,10 @@ from ._rest import Updater as Updater
 from ._rest import Watcher as Watcher
 from ._scale import ScaleShape as ScaleShape
 from ._scale import ScaleStore as ScaleStore
+from ._schemas import BuiltInSchemas as BuiltInSchemas
+from ._schemas import Endpoint as Endpoint
+from ._schemas import FieldManager as FieldManager
+from ._schemas import Schemas as Schemas
 from ._storage_errors import Operation as Operation
 from ._storage_errors import api_error as api_error
 from ._store import Descriptor as Descriptor

@@ -15,10 +15,8 @@ from ._meta import (
     deletion_timestamp_of,
     generation_of,
     grace_period_of,
-    metadata,
     name_of,
     text,
-    with_member,
     with_metadata,
 )
 from ._names import name_is_path_segment
@@ -116,19 +114,3 @@ def in_namespace(obj: JSONObject, namespace: str, *, namespaced: bool) -> JSONOb
     if told:
         raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
     return with_metadata(obj, {"namespace": namespace})
-
-
-def with_old_managed_times(new: JSONObject, old: JSONObject) -> JSONObject:
-    """`new`, with `old`'s managedFields where they differ by their times alone and nothing else does: nothing changed.
-
-    Source: kubernetes/apiserver pkg/endpoints/handlers/fieldmanager/equality.go.
-    """
-    mine, theirs = metadata(new).get("managedFields"), metadata(old).get("managedFields")
-    if not mine or not theirs or mine == theirs or _without_times(mine) != _without_times(theirs):
-        return new
-    reverted = with_metadata(new, {"managedFields": theirs})
-    return reverted if reverted == old else new
-
-
-def _without_times(entries: list[JSONObject]) -> list[JSONObject]:
-    return [with_member(entry, "time", None) for entry in entries]

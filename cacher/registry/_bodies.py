@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._errors import BadRequest
+from ._errors import APIError, BadRequest, StatusDetails, Unprocessable
 from ._meta import JSONObject, is_empty, name_of, text, with_metadata
 
 _METADATA_MEMBERS = ("labels", "annotations", "finalizers", "ownerReferences", "managedFields")
@@ -32,6 +32,15 @@ def of_kind(body: Any, api_version: str, kind: str) -> JSONObject:
         expected = f"does not match the expected API version ({api_version})"
         raise BadRequest(f"the API version in the data ({told_version}) {expected}")
     return {**body, "apiVersion": api_version, "kind": kind}
+
+
+def strict_error(problems: list[str], api_version: str, kind: str, name: str, *, is_patched: bool) -> APIError:
+    """Why a body with unknown fields is refused, where its sender wants it so."""
+    found = f"strict decoding error: {', '.join(problems)}"
+    if is_patched:
+        group = api_version.rpartition("/")[0]
+        return Unprocessable(f"{found}", StatusDetails(name=name, group=group, kind=kind))
+    return BadRequest(f"{kind} in version {_version(api_version)} cannot be handled as a {kind}: {found}")
 
 
 def _version(api_version: str) -> str:

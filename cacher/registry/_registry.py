@@ -23,10 +23,9 @@ from ._admission import Admission, NamespaceLifecycle
 from ._configmaps import ConfigMapStrategy
 from ._deployment import DeploymentStorage
 from ._errors import GroupResource, UnknownResource
-from ._field_managers import FieldManagers
-from ._patches import Patches
 from ._resource_door import ResourceDoor
 from ._rest import Environment, Getter, Storage
+from ._schemas import BuiltInSchemas, Schemas
 from ._store import RegistryStore
 from ._strategy import Strategy
 
@@ -36,6 +35,8 @@ class Installed(msgspec.Struct, frozen=True):
 
     storage: Storage
     subresources: Mapping[str, Storage] = {}
+    schemas: Schemas | None = None
+    """None: the registry's."""
 
 
 Maker = Callable[[Interface, ResourceInfo, Environment], Installed]
@@ -70,8 +71,7 @@ class Registry:
     Args:
         storage_for: where the objects of a resource are kept; called once for each resource that is used.
         environment: the time, and chance.
-        field_managers: keep managedFields; None: they are as clients send them.
-        patches: how patches are applied; None: none are.
+        schemas: what is known of objects, and who keeps their managedFields; by default of the built-in kinds.
         checks_namespaces: what is written into a namespace that is not there is refused.
     """
 
@@ -80,14 +80,12 @@ class Registry:
         storage_for: Callable[[ResourceInfo], Interface],
         *,
         environment: Environment,
-        field_managers: FieldManagers | None = None,
-        patches: Patches | None = None,
+        schemas: Schemas | None = None,
         checks_namespaces: bool = True,
     ) -> None:
         self.environment = environment
         self._storage_for = storage_for
-        self._field_managers = field_managers
-        self._patches = patches
+        self._schemas = schemas if schemas is not None else BuiltInSchemas()
         self._admission: Admission | None = NamespaceLifecycle(self._namespaces) if checks_namespaces else None
         self._added: dict[tuple[str, str], tuple[ResourceInfo, Maker]] = {}
         self._doors: dict[tuple[str, str], ResourceDoor] = {}
@@ -132,8 +130,7 @@ class Registry:
             installed.subresources,
             environment=self.environment,
             admission=self._admission if info.namespaced else None,
-            field_managers=self._field_managers,
-            patches=self._patches,
+            schemas=installed.schemas if installed.schemas is not None else self._schemas,
         )
 
     def _namespaces(self) -> Getter:

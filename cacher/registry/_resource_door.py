@@ -21,14 +21,14 @@ from watch import FieldSelector, InvalidSelector, LabelSelector, Selector
 from .._resources import ResourceInfo
 from ..storage import EventStream, ListOptions, Preconditions
 from ._admission import Admission, AdmitAll
-from ._bodies import check_name, of_kind, without_empty_metadata, without_nulls
+from ._bodies import check_name, of_kind, strict_error, without_empty_metadata, without_nulls
+from ._decode import check_depth, decode
 from ._deletion import check_delete_options
 from ._errors import APIError, BadRequest, Conflict, GroupResource, Invalid, MethodNotAllowed, NotFound, UnknownResource
-from ._field_managers import Endpoint, FieldManager, FieldManagers
 from ._meta import JSONObject, name_of, text
 from ._options import DryRun, check_patch_options, check_write_options, is_dry_run, validate_dry_run
 from ._owner_references import without_doubled_owners
-from ._patches import Patches, PatchType
+from ._patches import PatchType, patch_function
 from ._rest import (
     CollectionDeleter,
     Context,
@@ -49,6 +49,7 @@ from ._rest import (
     Updater,
     Watcher,
 )
+from ._schemas import BuiltInSchemas, Endpoint, Schemas
 from ._updated_object import Change, Replacement
 
 LabelsLike = str | LabelSelector | Mapping[str, str] | None
@@ -65,8 +66,7 @@ class ResourceDoor:
         subresources: RESTStorages by name: `status`, `scale`.
         environment: the time of managedFields.
         admission: asked before writes.
-        field_managers: keep managedFields; None: they are as clients send them.
-        patches: how patches are applied; None: none are.
+        schemas: what is known of its objects, and who keeps their managedFields; those of the built-in kinds by default.
     """
 
     def __init__(
@@ -77,8 +77,7 @@ class ResourceDoor:
         *,
         environment: Environment,
         admission: Admission | None = None,
-        field_managers: FieldManagers | None = None,
-        patches: Patches | None = None,
+        schemas: Schemas | None = None,
         subresource: str = "",
     ) -> None:
         self.info = info
@@ -87,19 +86,18 @@ class ResourceDoor:
         """Of the subresource; "" of the resource itself."""
         self._environment = environment
         self._admission = admission if admission is not None else AdmitAll()
-        self._field_managers = field_managers
-        self._patches = patches
-        self._manager: FieldManager | None = None
-        if field_managers is not None:
-            self._manager = field_managers(self._endpoint())
+        schemas = schemas if schemas is not None else BuiltInSchemas()
+        reset = storage.reset_fields if isinstance(storage, ResetFieldsProvider) else ()
+        endpoint = Endpoint(*self.kind, subresource, reset)
+        self._type = schemas.type_of(endpoint)
+        self._manager = schemas.field_manager(endpoint)
         self._subresources = {
             name: ResourceDoor(
                 info,
                 part,
                 environment=environment,
                 admission=admission,
-                field_managers=field_managers,
-                patches=patches,
+                schemas=schemas,
                 subresource=name,
             )
             for name, part in (subresources or {}).items()
@@ -152,7 +150,7 @@ class ResourceDoor:
         limit: int = 0,
         continue_token: str = "",
     ) -> ObjectPage:
-        """The objects of a namespace, or of all, in key order; `page.to_list(…)` is what the API shows.
+        """The objects of a namespace, or of all, in key order; `shown(page)` is what the API shows.
 
         Raises:
             BadRequest: a selector or a version that is none.
@@ -169,6 +167,11 @@ class ResourceDoor:
         if not isinstance(storage, Lister):
             raise self._unable("list")
         return await storage.list(self._context(namespace), options)
+
+    def shown(self, page: ObjectPage) -> JSONObject:
+        """A page as the API shows it. Items of built-in kinds do not say what they are: their list does."""
+        version, kind = self.kind
+        return page.to_list(version, kind, with_types=self._type is None)
 
     @asynccontextmanager
     async def watch(
@@ -220,10 +223,11 @@ class ResourceDoor:
             "CreateOptions", dry_run=dry_run, field_manager=field_manager, field_validation=field_validation
         )
         storage = self.storage
-        if not isinstance(storage, NamedCreater if name else Creater):
+        creates = isinstance(storage, NamedCreater) if name else isinstance(storage, Creater)
+        if not creates:
             raise self._unable("create")
         context = self._context(namespace or text(obj, "namespace") or None, warn)
-        body = self._decoded(context, obj)
+        body = self._decoded(context, obj, field_validation)
         await self._admission.admit(self.storage.resource, name or name_of(body), context, creates=True)
         options = CreateOptions(is_dry_run(dry_run), field_manager)
         if name:
@@ -281,7 +285,7 @@ class ResourceDoor:
             raise self._unable("update")
         name = name or name_of(obj)
         context = self._context(namespace or text(obj, "namespace") or None, warn)
-        body = self._decoded(context, obj)
+        body = self._decoded(context, obj, field_validation)
         check_name(body, name, context.namespace)
 
         def finish(context: Context, new: JSONObject, old: JSONObject | None) -> JSONObject:
@@ -323,29 +327,18 @@ class ResourceDoor:
         if not isinstance(storage, Updater):
             raise self._unable("patch")
         context = self._context(namespace, warn)
-        patches = self._patches
-        if patches is None or (is_apply and self._manager is None):
-            raise self._unable("patch")
-        make = patches.prepared(type, patch, self.kind)
-
-        def patched(old: JSONObject | None) -> JSONObject:
-            if is_apply:
-                assert self._manager is not None, "checked above"
-                now = self._environment.now()
-                return self._manager.apply(old, patch, manager=field_manager, now=now, force=bool(force))
-            if old is None:
-                raise NotFound(self.storage.resource, name)
-            return make(old)
+        make = self._apply(patch, field_manager, bool(force)) if is_apply else self._patch(type, patch, name)
 
         def finish(context: Context, new: JSONObject, old: JSONObject | None) -> JSONObject:
+            new = self._decoded(context, new, field_validation, is_patched=True)
             self._check_patched(new, old, name, context)
-            new = without_doubled_owners(context, self._decoded(context, new))
+            new = without_doubled_owners(context, new)
             return new if is_apply else self._managed(old, new, field_manager)
 
         options = UpdateOptions(is_dry_run(dry_run), field_manager)
         refused = await self._refusal(name, context)
         return await storage.update(
-            context, name, Change(patched, finish), validate_create=refused, force_create=is_apply, options=options
+            context, name, Change(make, finish), validate_create=refused, force_create=is_apply, options=options
         )
 
     async def delete(
@@ -426,18 +419,49 @@ class ResourceDoor:
                 raise BadRequest(_unknown_field(self.info, requirement.path))
         return selector
 
-    def _decoded(self, context: Context, body: Any) -> JSONObject:
-        obj = of_kind(body, *self.kind)
-        return self.storage.default(without_empty_metadata(without_nulls(obj)))
+    def _decoded(
+        self, context: Context, body: Any, field_validation: str = "", *, is_patched: bool = False
+    ) -> JSONObject:
+        """The body as an object with its defaults; what nobody knows is dropped, told, or refused."""
+        check_depth(body)
+        version, kind = self.kind
+        obj = of_kind(body, version, kind)
+        if self._type is None:
+            return self.storage.default(without_empty_metadata(without_nulls(obj)))
+        obj, unknown = decode(obj, self._type, version, kind)
+        problems = [f'unknown field "{path}"' for path in unknown]
+        if problems and field_validation == "Strict":
+            raise strict_error(problems, version, kind, name_of(obj), is_patched=is_patched)
+        if field_validation != "Ignore":
+            for problem in problems:
+                context.warn(problem)
+        return self.storage.default(obj)
+
+    def _patch(self, type: PatchType, patch: Any, name: str) -> Callable[[JSONObject | None], JSONObject]:  # noqa: A002
+        change = patch_function(type, patch, self._type)
+
+        def make(old: JSONObject | None) -> JSONObject:
+            if old is None:
+                raise NotFound(self.storage.resource, name)
+            changed: JSONObject = change(old)
+            return changed
+
+        return make
+
+    def _apply(self, patch: Any, field_manager: str, force: bool) -> Callable[[JSONObject | None], JSONObject]:
+        manager = self._manager
+        if manager is None:
+            raise self._unable("apply")
+
+        def make(old: JSONObject | None) -> JSONObject:
+            return manager.apply(old, patch, manager=field_manager, now=self._environment.now(), force=force)
+
+        return make
 
     def _managed(self, old: JSONObject | None, new: JSONObject, manager: str) -> JSONObject:
         if self._manager is None:
             return new
         return self._manager.update(old, new, manager=manager or "unknown", now=self._environment.now())
-
-    def _endpoint(self) -> Endpoint:
-        reset = self.storage.reset_fields if isinstance(self.storage, ResetFieldsProvider) else ()
-        return Endpoint(*self.kind, self.name, reset)
 
     async def _refusal(self, name: str, context: Context) -> Callable[[JSONObject], None]:
         """What refuses to create by an update. The namespace is looked up now, and judged if it comes to that."""

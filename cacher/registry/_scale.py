@@ -30,6 +30,7 @@ from ._rest import (
     accept_update,
 )
 from ._validation_meta import validate_core_meta
+from .patch import fields, from_scale, to_scale
 
 if TYPE_CHECKING:
     from ..storage import Preconditions
@@ -172,7 +173,13 @@ class _ScaledObject:
     def updated_object(self, context: Context, old: JSONObject | None) -> JSONObject:
         if old is None:
             raise NotFound(self._resource, self._name)
-        scale = self._info.updated_object(context, self._shape.to_scale(old))
+        entries = metadata(old).get("managedFields") or []
+        version = old.get("apiVersion", "")
+        paths = {version: fields(*self._shape.spec_replicas)}
+        before = self._shape.to_scale(old)
+        if entries:
+            before = with_metadata(before, {"managedFields": to_scale(entries, paths)})
+        scale = self._info.updated_object(context, before)
         if scale.get("kind") != SCALE_KIND[1]:
             raise BadRequest(f"expected input object type to be Scale, but {scale.get('kind')}")
         if not text(scale, "namespace"):
@@ -184,4 +191,5 @@ class _ScaledObject:
             why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {present}"
             raise Conflict(self._resource, name_of(old), why)
         scaled = self._shape.with_replicas(old, (scale.get("spec") or {}).get("replicas") or 0)
-        return with_metadata(scaled, {"resourceVersion": text(scale, "resourceVersion")})
+        managed = from_scale(entries, metadata(scale).get("managedFields") or [], paths, api_version=version)
+        return with_metadata(scaled, {"resourceVersion": text(scale, "resourceVersion"), "managedFields": managed})

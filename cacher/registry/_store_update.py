@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from watch import Object
 
 from ..storage import KeyNotFound, ResponseMeta, Update
-from ._before import before_create, before_update, with_checked_version, with_old_managed_times
+from ._before import before_create, before_update, with_checked_version
 from ._deletion import is_ready_to_go
 from ._dry_run import dry_delete, dry_update
 from ._errors import NotFound
@@ -22,6 +22,7 @@ from ._meta import JSONObject
 from ._rest import DeleteOptions
 from ._storage_errors import STORAGE_FAMILIES, Operation, api_error, translated
 from ._store_create import begun, new_object
+from .patch import keeping_times
 
 if TYPE_CHECKING:
     from ._rest import Context, UpdatedObjectInfo, UpdateOptions, ValidateObject, ValidateObjectUpdate
@@ -105,7 +106,7 @@ class Attempt:
         if store.hooks.begin_update is not None:
             self.finish = store.hooks.begin_update(self.context, new, old, self.options)
         new = before_update(store.update_strategy, self.context, new, old, store.kind)
-        new = with_old_managed_times(new, old)
+        new = keeping_times(old, new)
         self.validate_update(new, old)
         if self._goes_now(new, old):
             raise _DeleteInstead(new)
