@@ -40,6 +40,7 @@ from ._errors import Unauthorized as Unauthorized
 from ._errors import UnknownResource as UnknownResource
 from ._errors import Unprocessable as Unprocessable
 from ._errors import UnsupportedMediaType as UnsupportedMediaType
+from ._events import EventStrategy as EventStrategy
 from ._field_errors import FieldError as FieldError
 from ._field_errors import FieldErrorType as FieldErrorType
 from ._field_errors import child as child
@@ -54,12 +55,14 @@ from ._field_errors import required as required
 from ._field_errors import too_long as too_long
 from ._field_errors import too_many as too_many
 from ._field_errors import type_invalid as type_invalid
+from ._leases import LeaseStrategy as LeaseStrategy
 from ._meta import JSONObject as JSONObject
 from ._patches import PatchType as PatchType
 from ._registry import Installed as Installed
 from ._registry import Maker as Maker
 from ._registry import Registry as Registry
 from ._registry import plain_resource as plain_resource
+from ._registry import with_strategy as with_strategy
 from ._resource_door import ResourceDoor as ResourceDoor
 from ._rest import CategoriesProvider as CategoriesProvider
 from ._rest import CollectionDeleter as CollectionDeleter
@@ -92,6 +95,7 @@ from ._schemas import BuiltInSchemas as BuiltInSchemas
 from ._schemas import Endpoint as Endpoint
 from ._schemas import FieldManager as FieldManager
 from ._schemas import Schemas as Schemas
+from ._secrets import SecretStrategy as SecretStrategy
 from ._storage_errors import Operation as Operation
 from ._storage_errors import api_error as api_error
 from ._store import Descriptor as Descriptor

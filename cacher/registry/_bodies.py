@@ -6,6 +6,7 @@ pkg/runtime/serializer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ._errors import APIError, BadRequest, StatusDetails, Unprocessable
@@ -14,9 +15,15 @@ from ._meta import JSONObject, is_empty, name_of, text, with_metadata
 _METADATA_MEMBERS = ("labels", "annotations", "finalizers", "ownerReferences", "managedFields")
 
 
-def of_kind(body: Any, api_version: str, kind: str) -> JSONObject:
+_FORMER_VERSIONS = ("v1alpha1", "v1beta1", "v1beta2")
+"""Versions that a group may have had: an object that says so is of a known kind, and not of this version."""
+
+
+def of_kind(body: Any, api_version: str, kind: str, *, is_known: Callable[[str, str], bool]) -> JSONObject:
     """The body, which may leave its apiVersion and kind out.
 
+    Args:
+        is_known: whether there is such a kind in such a version.
     Raises:
         BadRequest: it is no object, or one of another kind or version.
     """
@@ -25,13 +32,23 @@ def of_kind(body: Any, api_version: str, kind: str) -> JSONObject:
             f"{kind} in version {_version(api_version)} cannot be handled as a {kind}: it is no JSON object"
         )
     told_version, told_kind = body.get("apiVersion") or api_version, body.get("kind") or kind
-    if told_kind != kind:
-        why = f"converting ({told_version}.{told_kind}) to ({api_version}.{kind}): unknown conversion"
-        raise BadRequest(f"{told_kind} in version {_version(told_version)} cannot be handled as a {kind}: {why}")
-    if told_version != api_version:
+    if (told_version, told_kind) == (api_version, kind):
+        return {**body, "apiVersion": api_version, "kind": kind}
+    group, _, version = told_version.rpartition("/")
+    is_former = told_kind == kind and group == api_version.rpartition("/")[0] and version in _FORMER_VERSIONS
+    if is_former or not is_known(api_version, kind):
         expected = f"does not match the expected API version ({api_version})"
         raise BadRequest(f"the API version in the data ({told_version}) {expected}")
-    return {**body, "apiVersion": api_version, "kind": kind}
+    if is_known(told_version, told_kind):
+        package = api_version.rpartition("/")[0].partition(".")[0] or "core"
+        why = f"converting ({version}.{told_kind}) to ({package}.{kind}): unknown conversion"
+    else:
+        why = f'no kind "{told_kind}" is registered for version "{told_version}" in scheme "{_SCHEME}"'
+    raise BadRequest(f"{told_kind} in version {_version(told_version)} cannot be handled as a {kind}: {why}")
+
+
+_SCHEME = "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"
+"""What Kubernetes calls the list of all kinds."""
 
 
 def strict_error(problems: list[str], api_version: str, kind: str, name: str, *, is_patched: bool) -> APIError:

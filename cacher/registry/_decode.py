@@ -35,7 +35,7 @@ def decode(body: JSONObject, type_: Type, api_version: str, kind: str) -> tuple[
     except _WrongType as error:
         version = api_version.rpartition("/")[2]
         raise BadRequest(f'{kind} in version "{version}" cannot be handled as a {kind}: {error}') from error
-    obj: JSONObject = canonical(type_, known)
+    obj: JSONObject = canonical(type_, known, nulls=True)
     return obj, unknown
 
 

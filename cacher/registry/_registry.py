@@ -23,10 +23,13 @@ from ._admission import Admission, NamespaceLifecycle
 from ._configmaps import ConfigMapStrategy
 from ._deployment import DeploymentStorage
 from ._errors import GroupResource, UnknownResource
+from ._events import EventStrategy, live_an_hour
+from ._leases import LeaseStrategy
 from ._resource_door import ResourceDoor
 from ._rest import Environment, Getter, Storage
 from ._schemas import BuiltInSchemas, Schemas
-from ._store import RegistryStore
+from ._secrets import SecretStrategy
+from ._store import Hooks, RegistryStore
 from ._strategy import Strategy
 
 
@@ -50,8 +53,13 @@ def plain_resource(storage: Interface, info: ResourceInfo, environment: Environm
     return Installed(RegistryStore(storage, info, strategy, environment=environment))
 
 
-def _configmaps(storage: Interface, info: ResourceInfo, environment: Environment) -> Installed:
-    return Installed(RegistryStore(storage, info, ConfigMapStrategy(), environment=environment))
+def with_strategy(strategy: Strategy, hooks: Hooks = Hooks()) -> Maker:  # noqa: B008 - a frozen value
+    """Makes a resource that has a strategy, and perhaps hooks, and no subresources."""
+
+    def make(storage: Interface, info: ResourceInfo, environment: Environment) -> Installed:
+        return Installed(RegistryStore(storage, info, strategy, environment=environment, hooks=hooks))
+
+    return make
 
 
 def _deployments(storage: Interface, info: ResourceInfo, environment: Environment) -> Installed:
@@ -60,7 +68,10 @@ def _deployments(storage: Interface, info: ResourceInfo, environment: Environmen
 
 
 _MAKERS: dict[tuple[str, str], Maker] = {
-    ("v1", "configmaps"): _configmaps,
+    ("v1", "configmaps"): with_strategy(ConfigMapStrategy()),
+    ("v1", "events"): with_strategy(EventStrategy(), Hooks(ttl_s=live_an_hour)),
+    ("v1", "secrets"): with_strategy(SecretStrategy()),
+    ("coordination.k8s.io/v1", "leases"): with_strategy(LeaseStrategy()),
     ("apps/v1", "deployments"): _deployments,
 }
 

@@ -89,6 +89,7 @@ class ResourceDoor:
         schemas = schemas if schemas is not None else BuiltInSchemas()
         reset = storage.reset_fields if isinstance(storage, ResetFieldsProvider) else ()
         endpoint = Endpoint(*self.kind, subresource, reset)
+        self._is_known = schemas.is_known
         self._type = schemas.type_of(endpoint)
         self._manager = schemas.field_manager(endpoint)
         self._subresources = {
@@ -425,7 +426,7 @@ class ResourceDoor:
         """The body as an object with its defaults; what nobody knows is dropped, told, or refused."""
         check_depth(body)
         version, kind = self.kind
-        obj = of_kind(body, version, kind)
+        obj = of_kind(body, version, kind, is_known=self._is_known)
         if self._type is None:
             return self.storage.default(without_empty_metadata(without_nulls(obj)))
         obj, unknown = decode(obj, self._type, version, kind)

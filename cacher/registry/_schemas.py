@@ -55,6 +55,10 @@ class Schemas(Protocol):
         """Who keeps book there; None: managedFields are as clients send them."""
         ...
 
+    def is_known(self, api_version: str, kind: str) -> bool:
+        """Whether there is such a kind."""
+        ...
+
 
 class BuiltInSchemas:
     """The built-in kinds. Of others nothing is known but that their maps merge.
@@ -69,6 +73,10 @@ class BuiltInSchemas:
     def type_of(self, endpoint: Endpoint) -> Type | None:
         """See Schemas."""
         return kind_type(endpoint.api_version, endpoint.kind)
+
+    def is_known(self, api_version: str, kind: str) -> bool:
+        """See Schemas."""
+        return kind_type(api_version, kind) is not None
 
     def field_manager(self, endpoint: Endpoint) -> FieldManager | None:
         """See Schemas."""
