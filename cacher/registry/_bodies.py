@@ -6,10 +6,12 @@ pkg/runtime/serializer.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
-from ._errors import APIError, BadRequest, StatusDetails, Unprocessable
+from ._errors import BadRequest, GroupResource, Invalid
+from ._field_errors import invalid
 from ._meta import JSONObject, is_empty, name_of, text, with_metadata
 
 _METADATA_MEMBERS = ("labels", "annotations", "finalizers", "ownerReferences", "managedFields")
@@ -51,13 +53,54 @@ _SCHEME = "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30"
 """What Kubernetes calls the list of all kinds."""
 
 
-def strict_error(problems: list[str], api_version: str, kind: str, name: str, *, is_patched: bool) -> APIError:
+def strict_error(problems: list[str], api_version: str, kind: str) -> BadRequest:
     """Why a body with unknown fields is refused, where its sender wants it so."""
     found = f"strict decoding error: {', '.join(problems)}"
-    if is_patched:
-        group = api_version.rpartition("/")[0]
-        return Unprocessable(f"{found}", StatusDetails(name=name, group=group, kind=kind))
     return BadRequest(f"{kind} in version {_version(api_version)} cannot be handled as a {kind}: {found}")
+
+
+_METADATA_ORDER = (
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+)
+_ENTRY_ORDER = ("manager", "operation", "apiVersion", "time", "fieldsType", "fieldsV1", "subresource")
+_NO_KIND = GroupResource("", "")
+
+
+def patched_error(error: BadRequest, patched: Any) -> Invalid:
+    """Why what a patch makes is refused, where it cannot be read: the whole of it is shown, as Go writes it."""
+    problem = error.message.partition(" cannot be handled as a ")[2].partition(": ")[2] or error.message
+    return Invalid(_NO_KIND, "", [invalid("patch", _go_text(patched), problem)])
+
+
+def _go_text(obj: Any) -> str:
+    """The object as text: its members sorted, those of its metadata in the order of Go's fields."""
+    if isinstance(obj, dict):
+        obj = {name: obj[name] for name in sorted(obj)}
+        if isinstance(obj.get("metadata"), dict):
+            meta = _in_order(obj["metadata"], _METADATA_ORDER)
+            if isinstance(meta.get("managedFields"), list):
+                meta["managedFields"] = [_in_order(entry, _ENTRY_ORDER) for entry in meta["managedFields"]]
+            obj["metadata"] = meta
+    return json.dumps(obj, ensure_ascii=False, separators=(",", ":"))
+
+
+def _in_order(obj: JSONObject, order: tuple[str, ...]) -> JSONObject:
+    first = [name for name in order if name in obj]
+    return {name: obj[name] for name in [*first, *(name for name in obj if name not in order)]}
 
 
 def _version(api_version: str) -> str:

@@ -21,7 +21,7 @@ from watch import FieldSelector, InvalidSelector, LabelSelector, Selector
 from .._resources import ResourceInfo
 from ..storage import EventStream, ListOptions, Preconditions
 from ._admission import Admission, AdmitAll
-from ._bodies import check_name, of_kind, strict_error, without_empty_metadata, without_nulls
+from ._bodies import check_name, of_kind, patched_error, strict_error, without_empty_metadata, without_nulls
 from ._decode import check_depth, decode
 from ._deletion import check_delete_options
 from ._errors import APIError, BadRequest, Conflict, GroupResource, Invalid, MethodNotAllowed, NotFound, UnknownResource
@@ -331,7 +331,13 @@ class ResourceDoor:
         make = self._apply(patch, field_manager, bool(force)) if is_apply else self._patch(type, patch, name)
 
         def finish(context: Context, new: JSONObject, old: JSONObject | None) -> JSONObject:
-            new = self._decoded(context, new, field_validation, is_patched=True)
+            patched = new
+            try:
+                new = self._decoded(context, patched, field_validation)
+            except BadRequest as error:
+                if is_apply:
+                    raise
+                raise patched_error(error, patched) from error
             self._check_patched(new, old, name, context)
             new = without_doubled_owners(context, new)
             return new if is_apply else self._managed(old, new, field_manager)
@@ -420,9 +426,7 @@ class ResourceDoor:
                 raise BadRequest(_unknown_field(self.info, requirement.path))
         return selector
 
-    def _decoded(
-        self, context: Context, body: Any, field_validation: str = "", *, is_patched: bool = False
-    ) -> JSONObject:
+    def _decoded(self, context: Context, body: Any, field_validation: str = "") -> JSONObject:
         """The body as an object with its defaults; what nobody knows is dropped, told, or refused."""
         check_depth(body)
         version, kind = self.kind
@@ -432,7 +436,7 @@ class ResourceDoor:
         obj, unknown = decode(obj, self._type, version, kind)
         problems = [f'unknown field "{path}"' for path in unknown]
         if problems and field_validation == "Strict":
-            raise strict_error(problems, version, kind, name_of(obj), is_patched=is_patched)
+            raise strict_error(problems, version, kind)
         if field_validation != "Ignore":
             for problem in problems:
                 context.warn(problem)
