@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
 import trio
 import trio.testing
 
-from cacher import CacherStorage, ResourceInfo
-from cacher.registry import Context, Environment
+from cacher import RESOURCES, CacherStorage, ResourceInfo
+from cacher.registry import ConfigMapStrategy, Context, Environment, Registry, RegistryStore, Strategy
 from cacher.storage import Codec, Interface
 from cacher.storage.etcd import EmbeddedEtcd, EtcdStorage, open_embedded_etcd
 
@@ -55,8 +56,6 @@ class World:
 
 def now() -> str:
     """The virtual clock's time as objects carry it."""
-    from datetime import UTC, datetime
-
     return datetime.fromtimestamp(EPOCH + trio.current_time(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -72,3 +71,41 @@ def configmap(name: str = "a", **members: Any) -> dict[str, Any]:
     """A config map of that name; `meta` is more metadata."""
     meta = members.pop("meta", {})
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, **meta}, **members}
+
+
+def deployment(name: str = "web", *, replicas: int | None = None, **members: Any) -> dict[str, Any]:
+    """A small deployment of that name."""
+    spec: dict[str, Any] = {
+        "selector": {"matchLabels": {"app": name}},
+        "template": {
+            "metadata": {"labels": {"app": name}},
+            "spec": {"containers": [{"name": "c", "image": "example.com/app:1"}]},
+        },
+        **({} if replicas is None else {"replicas": replicas}),
+        **members.pop("spec", {}),
+    }
+    meta = members.pop("meta", {})
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, **meta},
+        "spec": spec,
+        **members,
+    }
+
+
+CONFIGMAPS = RESOURCES["v1", "configmaps"]
+DEPLOYMENTS = RESOURCES["apps/v1", "deployments"]
+
+
+async def configmaps(world: World, strategy: Strategy | None = None, **options: Any) -> RegistryStore:
+    """A store of config maps; by their own rules, where no strategy is given."""
+    storage = await world.storage(CONFIGMAPS)
+    return RegistryStore(storage, CONFIGMAPS, strategy or ConfigMapStrategy(), environment=world.environment, **options)
+
+
+async def registry_of(world: World, *infos: ResourceInfo, **options: Any) -> Registry:
+    """A registry over storages of these resources, without a check of namespaces."""
+    storages = {info.prefix: await world.storage(info) for info in infos}
+    options.setdefault("checks_namespaces", False)
+    return Registry(lambda info: storages[info.prefix], environment=world.environment, **options)
