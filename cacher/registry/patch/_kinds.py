@@ -60,7 +60,9 @@ class _Table:
         if found is None:
             is_atomic, fields = self._lines[name]
             found = self._types[name] = Type(map=MapType())
-            found.map = MapType(dict(map(self._field, fields.split())), None, is_atomic)
+            known = dict(map(self._field, fields.split()))
+            # An object of which no field is known may have any.
+            found.map = MapType(known, None if known else DEDUCED, is_atomic)
         return found
 
     def _field(self, text: str) -> tuple[str, Field]:

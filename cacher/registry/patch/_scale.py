@@ -4,10 +4,9 @@
 and the other way round.
 
 Pure.
-Source: kubernetes/apimachinery pkg/util/managedfields/scalehandler.go. As there, an entry that a write of the scale adds bears
-no time.
-Differs: whoever keeps the replicas through a write of the scale keeps the entry; Kubernetes splits an updater's in two of one
-identity, of which the next reader sees one.
+Source: kubernetes/apimachinery pkg/util/managedfields/scalehandler.go. With its oddities, which recordings show: updaters of an
+object do not find themselves in those of its scale, which has another version. So every write of the scale gives them an
+entry of their own for the replicas, without a time; of two entries of one updater, the next reader sees the later one.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ._field_set import NOTHING, FieldSet, Path, fields
+from ._field_set import FieldSet, Path, fields
 from ._managed_fields import Entry, Manager, decode, encode
 
 SCALE_VERSION = "autoscaling/v1"
@@ -53,7 +52,7 @@ def from_scale(
         ValueError: they cannot be read.
     """
     before = decode(entries)
-    scale = {_on_object(manager, api_version): entry for manager, entry in decode(scale_entries).items()}
+    scale = dict(decode(scale_entries))
     out: dict[Manager, Entry] = {}
     for manager, entry in before.items():
         if entry.api_version not in replicas:
@@ -66,14 +65,6 @@ def from_scale(
     own = replicas.get(api_version)
     for manager, entry in scale.items():
         if own is not None and entry.fields.has(_REPLICAS):
-            held = out[manager].fields if manager in out else NOTHING
             time = before[manager].time if manager in before else None
-            out[manager] = Entry(held.union(FieldSet.of([own])), api_version, time)
+            out[manager] = Entry(FieldSet.of([own]), api_version, time)
     return encode(out)
-
-
-def _on_object(manager: Manager, api_version: str) -> Manager:
-    """The manager under the object's version: updaters of the scale bear the scale's."""
-    if not manager.api_version:
-        return manager
-    return Manager(manager.name, manager.operation, api_version, manager.subresource)

@@ -30,6 +30,7 @@ from ._strategic_lists import (
     merge_lists,
     no_merge_key,
     partition,
+    without_deleted,
 )
 from ._types import Field, Type, is_same
 
@@ -142,7 +143,9 @@ def _merge_ordered(original: dict[str, Any], patch: dict[str, Any], name: str, t
         return
     named, others = partition(merged, order, field.patch_key)
     by_key = field.patch_key if holds_maps(current or [], change or []) else ""
-    original[target] = in_order(named, others, order, current or [], by_key)
+    # What the patch deletes has lost its place in the object's order, even where the patch puts it back.
+    before = without_deleted(current or [], change or [], by_key)
+    original[target] = in_order(named, others, order, before, by_key)
     patch.pop(target, None)
 
 

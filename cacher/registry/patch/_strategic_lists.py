@@ -108,6 +108,16 @@ def in_order(
     return [*out, *left[at_left:], *right[at_right:]]
 
 
+def without_deleted(items: list[Any], patch: list[Any], key: str) -> list[Any]:
+    """The items without those that the patch deletes."""
+    if not key:
+        return items
+    for item in patch:
+        if item.get(DIRECTIVE) == DELETE and key in item:
+            items = _without(items, key, item[key])
+    return items
+
+
 def a_map(item: Any) -> dict[str, Any]:
     """The item, which must be a map."""
     if not isinstance(item, dict):

@@ -183,7 +183,8 @@ def _is_unset(field: Field, value: Any) -> bool:
     if value is None:
         return True
     if isinstance(value, dict):
-        is_plain_map = field.type.scalar is None and field.type.map is not None and not field.type.map.fields
+        inside = field.type.map
+        is_plain_map = inside is not None and not inside.fields and inside.element not in (None, DEDUCED, UNDIVIDED)
         return not value and is_plain_map and field.zero is MISSING
     if isinstance(value, list):
         return not value and field.zero is MISSING
