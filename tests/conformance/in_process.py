@@ -96,7 +96,8 @@ async def ask(registry: Registry, step: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _verb(registry: Registry, step: dict[str, Any], warnings: list[str]) -> tuple[int, Any]:
-    target, query, body = Target(step["path"]), step.get("query", {}), step.get("body")
+    body: Any = step.get("body")
+    target, query = Target(step["path"]), step.get("query", {})
     door, where, name = target.door(registry), target.namespace, target.name
     body = json.loads(body) if isinstance(body, str) else body
     write: dict[str, Any] = {
@@ -132,9 +133,8 @@ async def _verb(registry: Registry, step: dict[str, Any], warnings: list[str]) -
             answer, is_gone = await door.delete(name, where, **_delete_options(query, body or {}))
             return 200 if is_gone or (body or {}).get("orphanDependents") is not False else 202, answer
         case _:
-            options = _delete_options(query, body or {})
-            options.pop("resource_version", None)
-            return 200, door.shown(await door.delete_collection(where, **select, **options))
+            options = {**_delete_options(query, body or {}), **select}
+            return 200, door.shown(await door.delete_collection(where, **options))
 
 
 def _delete_options(query: dict[str, str], body: dict[str, Any]) -> dict[str, Any]:

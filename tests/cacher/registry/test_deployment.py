@@ -15,8 +15,8 @@ from cacher.registry import (
     MethodNotAllowed,
     NamedCreater,
     NotFound,
-    PatchType,
     Patcher,
+    PatchType,
     Registry,
     Replacement,
     StandardStorage,
@@ -216,7 +216,7 @@ def test_a_status_is_written_by_itself_with_annotations_and_nothing_else():
             assert new["metadata"]["generation"] == 1
             with pytest.raises(NotFound):
                 await door.subresource("status").update(deployment("none"), "team-a")
-            with pytest.raises(Invalid, match="cannot be greater than status.replicas"):
+            with pytest.raises(Invalid, match=r"cannot be greater than status.replicas"):
                 wrong = {"status": {"replicas": 1, "readyReplicas": 2}}
                 await door.subresource("status").patch("web", wrong, "team-a", type=MERGE)
 
@@ -230,7 +230,7 @@ def test_the_selector_never_changes():
             await door.create(deployment(), "team-a")
             other = deployment(spec={"selector": {"matchLabels": {"app": "web", "x": "1"}}})
             other["spec"]["template"]["metadata"]["labels"]["x"] = "1"
-            with pytest.raises(Invalid, match="spec.selector: .*field is immutable"):
+            with pytest.raises(Invalid, match=r"spec.selector: .*field is immutable"):
                 await door.update(other, "team-a")
 
     run(main)
@@ -298,7 +298,7 @@ def test_a_scale_without_a_version_is_unconditional_and_one_of_another_uid_is_re
             assert (await part.update(scale(0), "team-a"))["spec"] == {}
             with pytest.raises(Conflict, match="Precondition failed: UID in precondition: 1,"):
                 await part.update(scale(4, uid="1"), "team-a")
-            with pytest.raises(Invalid, match='Scale.autoscaling "web" is invalid: spec.replicas'):
+            with pytest.raises(Invalid, match=r'Scale.autoscaling "web" is invalid: spec.replicas'):
                 await part.update(scale(-1), "team-a")
             with pytest.raises(NotFound):
                 await part.update({**scale(1), "metadata": {"name": "none"}}, "team-a")

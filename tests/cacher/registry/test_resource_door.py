@@ -171,7 +171,7 @@ def test_patches_of_each_type_change_the_present_object():
             assert (await door.patch("a", operations, "team-a", type=JSON))[0]["data"] == {"k": "3", "n": "2"}
             with pytest.raises(Unprocessable):
                 await door.patch("a", [{"op": "remove", "path": "/data/none"}], "team-a", type=JSON)
-            with pytest.raises(Invalid, match="data.bad key"):
+            with pytest.raises(Invalid, match=r"data.bad key"):
                 await door.patch("a", {"data": {"bad key": "1"}}, "team-a", type=MERGE)
             with pytest.raises(Conflict):
                 await door.patch("a", {"metadata": {"resourceVersion": "1"}}, "team-a", type=MERGE)
@@ -314,9 +314,9 @@ def test_a_resource_of_ones_own_has_all_verbs():
             door = registry.add(WIDGETS, make_widgets)
             made = await door.create({"metadata": {"name": "w"}, "status": {"ready": True}}, "team-a")
             assert (made["spec"], made["status"], made["metadata"]["generation"]) == ({"size": 1}, {}, 1)
-            with pytest.raises(AlreadyExists, match='widgets.example.com "w" already exists'):
+            with pytest.raises(AlreadyExists, match=r'widgets.example.com "w" already exists'):
                 await door.create({"metadata": {"name": "w"}}, "team-a")
-            with pytest.raises(Invalid, match='Widget.example.com "w" is invalid: spec.size'):
+            with pytest.raises(Invalid, match=r'Widget.example.com "w" is invalid: spec.size'):
                 await door.patch("w", {"spec": {"size": 0}}, "team-a", type=MERGE)
             grown, _ = await door.patch("w", {"spec": {"size": 2}}, "team-a", type=MERGE)
             assert grown["metadata"]["generation"] == 2

@@ -82,7 +82,7 @@ def test_a_namespace_comes_from_the_request_or_agrees_with_it():
             assert made["metadata"]["namespace"] == "team-a"
             with pytest.raises(BadRequest, match="does not match the namespace sent on the request"):
                 await store.create(TEAM, configmap(meta={"namespace": "team-b"}))
-            with pytest.raises(BadRequest, match="Namespace parameter required."):
+            with pytest.raises(BadRequest, match=r"Namespace parameter required."):
                 await store.get(Context(), "a")
 
     run(main)
@@ -298,7 +298,7 @@ def test_a_new_object_lives_as_long_as_its_hook_says():
     run(main)
 
 
-def test_what_the_store_does_not_answer_is_told_as_a_timeout():
+def test_what_the_store_does_not_answer_is_told_as_a_timeout(monkeypatch):
     async def main() -> None:
         async with open_world() as world:
             store = await configmaps(world)
@@ -306,7 +306,7 @@ def test_what_the_store_does_not_answer_is_told_as_a_timeout():
             async def create(key, value, *, ttl_s=0):
                 raise Unreachable(key)
 
-            store.storage.create = create
+            monkeypatch.setattr(store.storage, "create", create)
             with pytest.raises(ServerTimeout) as caught:
                 await store.create(TEAM, configmap())
             assert (caught.value.code, caught.value.retry_after_s) == (500, 2)

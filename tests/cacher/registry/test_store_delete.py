@@ -292,7 +292,7 @@ def test_finalizers_hold_a_graceful_deletion_whose_time_is_over():
     run(main)
 
 
-def test_a_keeper_that_is_faster_than_the_deletion_is_tolerated():
+def test_a_keeper_that_is_faster_than_the_deletion_is_tolerated(monkeypatch):
     """Marked with no time left, the object is deleted by its keeper first: it is gone, which was asked for."""
 
     async def main() -> None:
@@ -305,7 +305,7 @@ def test_a_keeper_that_is_faster_than_the_deletion_is_tolerated():
                 await delete(key)
                 return await delete(key, **options)
 
-            store.storage.delete = late
+            monkeypatch.setattr(store.storage, "delete", late)
             answer, is_gone = await store.delete(TEAM, "a", options=DeleteOptions(grace_period_s=0))
             assert (answer["status"], is_gone) == ("Success", True)
 
@@ -430,7 +430,7 @@ def test_a_collection_with_a_limit_deletes_one_page_and_without_all_pages(monkey
     run(main)
 
 
-def test_a_collection_ends_at_its_first_error_and_does_not_mind_what_is_gone():
+def test_a_collection_ends_at_its_first_error_and_does_not_mind_what_is_gone(monkeypatch):
     async def main() -> None:
         async with open_world() as world:
             store = await configmaps(world)
@@ -451,7 +451,7 @@ def test_a_collection_ends_at_its_first_error_and_does_not_mind_what_is_gone():
                 await store.delete(TEAM, "b")
                 return page
 
-            store.list = list_and_lose
+            monkeypatch.setattr(store, "list", list_and_lose)
             page = await store.delete_collection(TEAM, ListOptions())
             assert [obj.name for obj in page.objects] == ["b", "c"]
             assert (await listed(TEAM, ListOptions())).objects == ()

@@ -116,7 +116,7 @@ def test_a_watch_brings_changes_of_the_selected_objects(cached):
                 await store.create(Context("team-b"), configmap("c", meta={"labels": {"l": "1"}}))
                 await store.update(TEAM, "a", Replacement(configmap("a")))
                 await store.delete(TEAM, "b")
-                seen = []
+                seen: list[tuple[EventType, str]] = []
                 while len(seen) < 3:
                     event = await stream.receive()
                     seen.append((event.type, event.object.name))
