@@ -1,7 +1,7 @@
 """What may be written where, beyond a resource's own rules: nothing new in a namespace that is missing, or about to go.
 
     namespace unknown                          404 namespaces "x" not found
-    namespace being deleted, a create          403 … because it is being terminated
+    namespace being deleted                    403 … because it is being terminated
 
 Source: kubernetes/apiserver pkg/admission/plugin/namespace/lifecycle/admission.go.
 """
@@ -20,17 +20,17 @@ IMMORTAL = ("default", "kube-system", "kube-public")
 
 
 class Admission(Protocol):
-    """Asked before every write of a namespaced resource."""
+    """Asked before something new is, or may be, written to a namespaced resource."""
 
-    async def admit(self, resource: GroupResource, name: str, context: Context, *, creates: bool) -> None:
-        """Raises an APIError to refuse. `creates`: something new is, or may be, written."""
+    async def admit(self, resource: GroupResource, name: str, context: Context) -> None:
+        """Raises an APIError to refuse."""
         ...
 
 
 class AdmitAll:
     """Refuses nothing: for a registry without namespaces."""
 
-    async def admit(self, resource: GroupResource, name: str, context: Context, *, creates: bool) -> None:
+    async def admit(self, resource: GroupResource, name: str, context: Context) -> None:
         """See Admission."""
 
 
@@ -40,7 +40,7 @@ class NamespaceLifecycle:
     def __init__(self, namespaces: Callable[[], Getter]) -> None:
         self._namespaces = namespaces
 
-    async def admit(self, resource: GroupResource, name: str, context: Context, *, creates: bool) -> None:
+    async def admit(self, resource: GroupResource, name: str, context: Context) -> None:
         """See Admission.
 
         Raises:
@@ -50,7 +50,7 @@ class NamespaceLifecycle:
         if not context.namespace:
             return
         namespace = await self._found(context.namespace)
-        if creates and deletion_timestamp_of(namespace):
+        if deletion_timestamp_of(namespace):
             cause = Cause(
                 "NamespaceTerminating", f"namespace {context.namespace} is being terminated", "metadata.namespace"
             )

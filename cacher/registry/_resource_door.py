@@ -65,7 +65,7 @@ class ResourceDoor:
         storage: its RESTStorage: what it cannot do is MethodNotAllowed.
         subresources: RESTStorages by name: `status`, `scale`.
         environment: the time of managedFields.
-        admission: asked before writes.
+        admission: asked before something new is, or may be, written.
         schemas: what is known of its objects, and who keeps their managedFields; those of the built-in kinds by default.
     """
 
@@ -229,7 +229,7 @@ class ResourceDoor:
             raise self._unable("create")
         context = self._context(namespace or text(obj, "namespace") or None, warn)
         body = self._decoded(context, obj, field_validation)
-        await self._admission.admit(self.storage.resource, name or name_of(body), context, creates=True)
+        await self._admission.admit(self.storage.resource, name or name_of(body), context)
         options = CreateOptions(is_dry_run(dry_run), field_manager)
         if name:
             assert isinstance(storage, NamedCreater), "looked at above"
@@ -472,7 +472,7 @@ class ResourceDoor:
         """What refuses to create by an update. The namespace is looked up now, and judged if it comes to that."""
         refusal: APIError | None = None
         try:
-            await self._admission.admit(self.storage.resource, name, context, creates=True)
+            await self._admission.admit(self.storage.resource, name, context)
         except APIError as error:
             refusal = error
 

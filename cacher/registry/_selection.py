@@ -21,9 +21,6 @@ def narrowed(prefix: str, namespace: str, options: ListOptions, *, namespaced: b
     selector = options.selector
     if namespaced and not namespace and selector.namespace and not path_segment(selector.namespace):
         namespace = selector.namespace
-    if namespace and selector.namespace not in ("", namespace):
-        # Both must hold, and no object is in two namespaces: the selector's term stays, as a requirement that fails.
-        return f"{prefix}/{namespace}", msgspec.structs.replace(options, recursive=True)
     root = f"{prefix}/{namespace}" if namespaced and namespace else prefix
     name = selected_name(selector)
     if name and not path_segment(name) and (namespace or not namespaced):

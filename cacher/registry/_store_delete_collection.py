@@ -66,9 +66,8 @@ async def _delete_page(
         for obj in todo:
             if errors:
                 return
-            where = msgspec.structs.replace(context, namespace=obj.namespace) if store.namespaced else context
             try:
-                await store.delete(where, obj.name, validate=validate, options=options)
+                await store.delete(context, obj.name, validate=validate, options=options)
             except NotFound:
                 continue  # somebody else deleted it, which was asked for
             except APIError as error:

@@ -10,8 +10,10 @@ import trio
 
 from cacher.registry import (
     APIError,
+    BadRequest,
     ConfigMapStrategy,
     Conflict,
+    Context,
     DeleteOptions,
     Forbidden,
     GarbageCollection,
@@ -144,6 +146,7 @@ def test_the_policy_becomes_a_finalizer_or_none(options, finalizers):
             {"propagation_policy": "Foreground"},
             ["example.com/x", "foregroundDeletion"],
         ),
+        (ConfigMapStrategy, ["orphan", "example.com/x"], {}, ["orphan", "example.com/x"]),
         (_Orphaning, ["example.com/x"], {}, ["example.com/x", "orphan"]),
         (_Orphaning, ["foregroundDeletion"], {}, ["foregroundDeletion"]),
         (_Unsupported, ["example.com/x"], {"propagation_policy": "Orphan"}, ["example.com/x"]),
@@ -407,6 +410,20 @@ def test_a_collection_answers_with_what_was_there(cached, workers):
             assert [obj.name for obj in page.objects] == ["b", "d"]
             left = (await store.list(msgspec.structs.replace(TEAM, namespace=""), ListOptions())).objects
             assert [(obj.namespace, obj.name) for obj in left] == [("team-a", "b"), ("team-b", "z")]
+
+    run(main)
+
+
+def test_a_collection_of_all_namespaces_is_not_deleted():
+    """Kubernetes has no path for it; here it names what is missing."""
+
+    async def main() -> None:
+        async with open_world() as world:
+            store = await configmaps(world)
+            await store.create(TEAM, configmap())
+            with pytest.raises(BadRequest, match="Namespace parameter required"):
+                await store.delete_collection(Context(), ListOptions())
+            await store.get(TEAM, "a")
 
     run(main)
 

@@ -161,6 +161,22 @@ def test_a_decorator_changes_what_is_shown_and_not_what_is_stored(cached):
     run(main)
 
 
+def test_a_decorator_leaves_bookmarks_alone():
+    """The one that ends the initial events is known by what it is."""
+
+    async def main() -> None:
+        async with open_world(cached=True) as world:
+            store = await configmaps(world, hooks=Hooks(decorator=lambda obj: {**obj, "shown": True}))
+            await store.create(TEAM, configmap())
+            options = ListOptions(send_initial_events=True, allow_bookmarks=True, match="NotOlderThan")
+            async with store.watch(TEAM, options) as stream:
+                events = [await stream.receive(), await stream.receive()]
+            assert [event.type for event in events] == [EventType.ADDED, EventType.BOOKMARK]
+            assert events[1].is_initial_events_end
+
+    run(main)
+
+
 def test_a_version_that_history_does_not_reach_is_gone():
     async def main() -> None:
         async with open_world() as world:

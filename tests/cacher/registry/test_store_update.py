@@ -19,7 +19,7 @@ from cacher.registry import (
     Replacement,
     UpdateOptions,
 )
-from cacher.storage import ListOptions
+from cacher.storage import ListOptions, ResponseMeta
 from tests.cacher.registry.world import TEAM, configmap, configmaps, open_world, run
 
 BOTH = pytest.mark.parametrize("cached", [False, True])
@@ -214,6 +214,33 @@ def test_hooks_of_an_update_run_in_order_and_finish_once():
             with pytest.raises(Invalid):
                 await store.update(TEAM, "a", Replacement(configmap(data={"bad key": "2"})))
             assert told == ["begin {'k': '2'} {'bad key': '2'}", "finish False"]
+
+    run(main)
+
+
+def test_each_attempt_of_an_update_that_began_is_finished(monkeypatch):
+    """Somebody comes between the first attempt and its write: what it began ends without success, before the next begins."""
+    told: list[str] = []
+
+    def begin(context, new, old, options):
+        told.append("begin")
+        return lambda success: told.append(f"finish {success}")
+
+    async def main() -> None:
+        async with open_world() as world:
+            store = await configmaps(world, hooks=Hooks(begin_update=begin))
+            await store.create(TEAM, configmap(data={"n": "0"}))
+            guaranteed_update = store.storage.guaranteed_update
+
+            async def contended(key, try_update, **options):
+                found = await store.storage.get(key)
+                assert found is not None
+                try_update(found, ResponseMeta(found.revision))
+                return await guaranteed_update(key, try_update, **options)
+
+            monkeypatch.setattr(store.storage, "guaranteed_update", contended)
+            await store.update(TEAM, "a", Replacement(configmap(data={"n": "1"})))
+            assert told == ["begin", "finish False", "begin", "finish True"]
 
     run(main)
 
