@@ -67,6 +67,17 @@ def test_set_element_order_orders_the_result(live, patch, order, result):
     assert names(spec_of({"containers": named(live)} if live else {}, change)["containers"]) == result
 
 
+def test_a_new_element_takes_the_place_of_one_that_is_deleted_before_those_that_stay_are_woven_in():
+    """Kubernetes' own answer: a new container beside one that the patch does not know."""
+    change = {
+        "$setElementOrder/containers": named("d"),
+        "containers": [{"name": "d"}, {"name": "c", "$patch": "delete"}],
+    }
+    assert names(spec_of({"containers": named("ec")}, change)["containers"]) == "ed"
+    assert names(spec_of({"containers": named("ce")}, change)["containers"]) == "ed"
+    assert names(spec_of({"containers": named("e")}, change)["containers"]) == "de"
+
+
 def test_set_element_order_of_what_nobody_has_does_nothing():
     assert "containers" not in spec_of({}, {"$setElementOrder/containers": named("ab")})
 

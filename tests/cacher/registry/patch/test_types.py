@@ -6,7 +6,7 @@ import pytest
 
 from cacher.registry.patch import canonical, custom_type, kind_type
 from cacher.registry.patch._kinds import _table
-from cacher.registry.patch._types import DEDUCED, MISSING, UNDIVIDED, ListRule, MapType, Type, is_same
+from cacher.registry.patch._types import DEDUCED, MISSING, UNDIVIDED, ListRule, MapType, Type, differing, is_same
 
 
 def at(type_: Type | None, *path: str) -> Type:
@@ -154,6 +154,22 @@ def test_canonical_is_idempotent_and_leaves_unknown_fields_and_free_values_alone
 def test_json_values_are_equal_as_json_has_it(left, right, same):
     assert is_same(left, right) is same
     assert is_same(right, left) is same
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "left", "right"),
+    [
+        ({"a": 1, "b": 2}, {"a": 1, "b": 3}, {"b": 2}, {"b": 3}),
+        ({"a": 1}, {"a": True}, {"a": 1}, {"a": True}),
+        ({"a": {"x": 1, "y": 1}}, {"a": {"x": 1, "y": 2}}, {"a": {"y": 1}}, {"a": {"y": 2}}),
+        ({"a": {"x": 1}}, {"a": {"x": 1, "y": 2}}, {"a": {"x": 1}}, {"a": {"x": 1, "y": 2}}),
+        ({"a": [1, 2]}, {"a": [1, 3]}, {"a": [1, 2]}, {"a": [1, 3]}),
+        ({"a": {}}, {"a": {}}, {}, {}),
+        (1, {}, 1, {}),
+    ],
+)
+def test_what_differs_is_left_and_no_map_looks_empty_that_is_not(old, new, left, right):
+    assert differing(old, new) == (left, right)
 
 
 # --- custom resources -----------------------------------------------------------------------------------------------
