@@ -131,7 +131,7 @@ class FieldSet(msgspec.Struct, frozen=True):
 
     def _written(self, with_self: bool) -> dict[str, Any]:
         out: dict[str, Any] = {_SELF: {}} if with_self else {}
-        for element in _ordered({*self.members, *self.children}):
+        for element in _ordered(self.members.union(self.children)):
             child = self.children.get(element)
             out[element] = {} if child is None else child._written(element in self.members)
         return out

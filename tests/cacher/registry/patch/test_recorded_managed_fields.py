@@ -68,18 +68,20 @@ def after_update(before: dict[str, Any] | None, after: dict[str, Any], entry: di
     return entries(found)
 
 
+def scale_of(obj: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "autoscaling/v1",
+        "kind": "Scale",
+        "metadata": metadata,
+        "spec": {"replicas": obj["spec"]["replicas"]},
+    }
+
+
 def after_scaling(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, Any]]:
     manager = FieldManager.built_in("autoscaling/v1", "Scale", subresource="scale")
     old, new = (
-        {
-            "apiVersion": "autoscaling/v1",
-            "kind": "Scale",
-            "metadata": {"uid": "u"},
-            "spec": {"replicas": obj["spec"]["replicas"]},
-        }
-        for obj in (before, after)
+        scale_of(obj, {"uid": "u", "managedFields": to_scale(entries(before), REPLICAS)}) for obj in (before, after)
     )
-    old["metadata"]["managedFields"] = to_scale(entries(before), REPLICAS)
     found = manager.update(old, new, manager="kubectl", now="2026-11-23T11:00:00Z")
     return from_scale(entries(before), entries(found), REPLICAS, api_version="apps/v1")
 

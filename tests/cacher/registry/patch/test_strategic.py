@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -13,10 +13,7 @@ from cacher.registry._errors import APIError, BadRequest, PlainServerError, Unpr
 from cacher.registry.patch import Type, apply_strategic_merge, kind_type
 from cacher.registry.patch._types import Field, ListRule, ListType, MapType
 
-POD = kind_type("v1", "Pod")
-DEPLOYMENT = kind_type("apps/v1", "Deployment")
-assert POD is not None
-assert DEPLOYMENT is not None
+POD = cast("Type", kind_type("v1", "Pod"))
 
 
 def pod(**spec: Any) -> dict[str, Any]:
