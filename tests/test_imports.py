@@ -27,6 +27,7 @@ PURE = [
     "reflector/_backoff.py",
     "reflector/_state.py",
     "cacher/_delegation.py",
+    "cacher/registry/patch/*.py",
     "cacher/_ring.py",
     "cacher/_scope.py",
     "cacher/_snapshot.py",
@@ -75,6 +76,7 @@ NOT_PURE = ("trio", "random")
 
 # Third-party packages that stand behind one door, so that they can be replaced, or left out, in one place.
 DOORS = {
+    "jsonpatch": ["cacher/registry/patch/_json_patch.py"],
     "sortedcontainers": ["watch/_sorted.py"],
     "rich": ["benchmarks/__main__.py", "cacher/simulation/_progress.py", "cacher/simulation/_render.py"],
 }

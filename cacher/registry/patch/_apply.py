@@ -21,7 +21,7 @@ from ._field_set import NOTHING, FieldSet, Path
 from ._managed_fields import Entry, Managed, Manager
 from ._merge import merge, remove, with_named_fields
 from ._reconcile import reconciled
-from ._types import DEDUCED, Type, is_same
+from ._types import DEDUCED, Type, differing, is_same
 
 
 class Conflicts(Exception):
@@ -85,7 +85,8 @@ class Ownership(msgspec.Struct, frozen=True):
         self, old: Any, new: Any, managed: Managed, version: str, workflow: Manager, *, force: bool
     ) -> tuple[dict[Manager, Entry], Comparison]:
         """Everybody's entry after the change, those without fields left out; and the change in `version`."""
-        compared = compare(self.types.get(version, DEDUCED), old, new)
+        before, after = differing(old, new)
+        compared = compare(self.types.get(version, DEDUCED), before, after)
         by_version = {version: compared.without(self.reset)}
         out: dict[Manager, Entry] = {}
         conflicts: list[tuple[Manager, Path]] = []
@@ -95,7 +96,7 @@ class Ownership(msgspec.Struct, frozen=True):
                 out[manager] = entry
                 continue
             if entry.api_version not in by_version:
-                other = compare(self.types[entry.api_version], old, new)
+                other = compare(self.types[entry.api_version], before, after)
                 by_version[entry.api_version] = other.without(self.reset)
             seen = by_version[entry.api_version]
             taken = entry.fields.intersection(seen.changed())

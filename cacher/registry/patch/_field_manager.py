@@ -36,7 +36,7 @@ from ._managed_fields import (
     with_managed,
 )
 from ._structural import custom_type
-from ._types import Type, canonical
+from ._types import Type, canonical, differing
 
 # What nobody manages: what an object is, and what the server alone writes.
 _NEVER_OWNED = FieldSet.of(
@@ -160,7 +160,8 @@ class FieldManager:
         self, live: dict[str, Any], new: dict[str, Any], managed: Managed, manager: str, now: str
     ) -> dict[Manager, Entry]:
         """Everybody's entries after an update; `new` has no managedFields."""
-        old_value, new_value = self._value(live), self._value(new)
+        before, after = differing(with_managed(live, {}), new)
+        old_value, new_value = self._value(before), self._value(after)
         check(self._type, new_value, duplicates=True)
         check(self._type, old_value, duplicates=True)
         settled = self._rules.update(old_value, new_value, managed, version=self.api_version, workflow=_WRITING)

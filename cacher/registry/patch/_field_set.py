@@ -16,6 +16,7 @@ Source: kubernetes-sigs/structured-merge-diff fieldpath (set.go, serialize.go, s
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
@@ -27,6 +28,9 @@ Path: TypeAlias = tuple[str, ...]
 
 _SELF = "."
 _KINDS = "fkvi"
+# Objects of one kind name the same few hundred elements again and again: what was read and placed once is remembered, the
+# least used forgotten first.
+_ELEMENTS_KEPT = 4096
 # Go escapes these in JSON, lest they mean something to a browser; the texts are compared, so they are escaped here too.
 _ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
@@ -93,6 +97,8 @@ class FieldSet(msgspec.Struct, frozen=True):
 
     def union(self, other: FieldSet) -> FieldSet:
         """What is in either."""
+        if not other.children:
+            return FieldSet(self.members | other.members, self.children)
         children = dict(self.children)
         for element, child in other.children.items():
             own = children.get(element)
@@ -101,26 +107,31 @@ class FieldSet(msgspec.Struct, frozen=True):
 
     def intersection(self, other: FieldSet) -> FieldSet:
         """What is in both."""
-        shared = {element: child.intersection(other.child(element)) for element, child in self.children.items()}
-        return FieldSet(self.members & other.members, _kept(shared))
+        shared: dict[str, FieldSet] = {}
+        for element, child in other.children.items():
+            both = self.child(element).intersection(child)
+            if not both.is_empty():
+                shared[element] = both
+        return FieldSet(self.members & other.members, shared)
 
     def difference(self, other: FieldSet) -> FieldSet:
         """What is here and not there, each field by itself: taking away a parent leaves its children."""
-        left = {element: child.difference(other.child(element)) for element, child in self.children.items()}
-        return FieldSet(self.members - other.members, _kept(left))
+        children = dict(self.children)
+        for element, child in other.children.items():
+            _replace(children, element, self.child(element).difference(child))
+        return FieldSet(self.members - other.members, children)
 
     def recursive_difference(self, other: FieldSet) -> FieldSet:
         """What is here and not there, where taking away a parent takes all that lies below it."""
-        left = {
-            element: child.recursive_difference(other.child(element))
-            for element, child in self.children.items()
-            if element not in other.members
-        }
-        return FieldSet(self.members - other.members, _kept(left))
+        children = {element: child for element, child in self.children.items() if element not in other.members}
+        for element, child in other.children.items():
+            if element in children:
+                _replace(children, element, children[element].recursive_difference(child))
+        return FieldSet(self.members - other.members, children)
 
     def _written(self, with_self: bool) -> dict[str, Any]:
         out: dict[str, Any] = {_SELF: {}} if with_self else {}
-        for element in _ordered({*self.members, *self.children}):
+        for element in _ordered(self.members.union(self.children)):
             child = self.children.get(element)
             out[element] = {} if child is None else child._written(element in self.members)
         return out
@@ -165,7 +176,7 @@ def _shown(element: str) -> str:
 
 
 def _plain(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return msgspec.json.encode(value).decode()
 
 
 def _json(value: Any) -> str:
@@ -179,8 +190,12 @@ def _whole(value: Any) -> Any:
     return {name: _whole(inner) for name, inner in value.items()} if isinstance(value, dict) else value
 
 
-def _kept(children: dict[str, FieldSet]) -> dict[str, FieldSet]:
-    return {element: child for element, child in children.items() if not child.is_empty()}
+def _replace(children: dict[str, FieldSet], element: str, child: FieldSet) -> None:
+    """Put the child there, or nothing where it is empty."""
+    if child.is_empty():
+        children.pop(element, None)
+    else:
+        children[element] = child
 
 
 def _read(data: dict[str, Any]) -> tuple[FieldSet, bool]:
@@ -200,6 +215,7 @@ def _read(data: dict[str, Any]) -> tuple[FieldSet, bool]:
     return found, _SELF in data or found.is_empty()
 
 
+@functools.lru_cache(maxsize=_ELEMENTS_KEPT)
 def _element(text: str) -> str | None:
     """A path element as it is kept; None: of a kind that is not known."""
     if len(text) < 2 or text[1] != ":":
@@ -221,6 +237,7 @@ def _ordered(elements: Iterable[str]) -> list[str]:
     return sorted(elements, key=_place)
 
 
+@functools.lru_cache(maxsize=_ELEMENTS_KEPT)
 def _place(element: str) -> tuple[int, Any]:
     kind, text = element[0], element[2:]
     if kind == "f":

@@ -29,8 +29,8 @@ from ._strategic_lists import (
     in_order,
     merge_lists,
     no_merge_key,
+    order_after,
     partition,
-    without_deleted,
 )
 from ._types import Field, Type, is_same
 
@@ -143,9 +143,7 @@ def _merge_ordered(original: dict[str, Any], patch: dict[str, Any], name: str, t
         return
     named, others = partition(merged, order, field.patch_key)
     by_key = field.patch_key if holds_maps(current or [], change or []) else ""
-    # What the patch deletes has lost its place in the object's order, even where the patch puts it back.
-    before = without_deleted(current or [], change or [], by_key)
-    original[target] = in_order(named, others, order, before, by_key)
+    original[target] = in_order(named, others, order, order_after(current or [], change or [], by_key), by_key)
     patch.pop(target, None)
 
 
@@ -160,8 +158,6 @@ def _check_order(change: list[Any], order: list[Any], key: str) -> None:
             at += 1
         if at < len(items) and _have_same_key(items[at], wanted, key):
             at += 1
-    while at < len(items) and isinstance(items[at], dict) and DIRECTIVE in items[at]:
-        at += 1
     if at < len(items):
         raise PlainServerError(
             f"The order in patch list:\n{go_value(change)}\n doesn't match {_ORDER} list:\n{go_value(order)}\n"

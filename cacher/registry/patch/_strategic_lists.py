@@ -108,14 +108,27 @@ def in_order(
     return [*out, *left[at_left:], *right[at_right:]]
 
 
-def without_deleted(items: list[Any], patch: list[Any], key: str) -> list[Any]:
-    """The items without those that the patch deletes."""
-    if not key:
+def order_after(items: list[Any], patch: list[Any], key: str) -> list[Any]:
+    """The object's list as the order of its elements, after the patch was merged.
+
+    Kubernetes merges into the very list that it then orders by: what is deleted leaves its slot to the next, and new elements
+    take the slots that became free. It shows where a patch deletes one element and adds another.
+    """
+    if not key or not patch:
         return items
+    slots, used = list(items), len(items)
     for item in patch:
         if item.get(DIRECTIVE) == DELETE and key in item:
-            items = _without(items, key, item[key])
-    return items
+            while (at := _find(slots[:used], key, item[key])) >= 0:
+                slots[at : used - 1] = slots[at + 1 : used]
+                used -= 1
+    if any(item.get(DIRECTIVE) == REPLACE for item in patch):
+        return slots
+    for item in patch:
+        if DIRECTIVE not in item and used < len(slots) and _find(slots[:used], key, item.get(key)) < 0:
+            slots[used] = item
+            used += 1
+    return slots
 
 
 def a_map(item: Any) -> dict[str, Any]:

@@ -120,6 +120,8 @@ def is_scalar(value: Any) -> bool:
 
 def shape(type_: Type, value: Any) -> Type:
     """The part of the type that fits the value; the whole type where none does, or where there is no value."""
+    if (type_.scalar is None) + (type_.list is None) + (type_.map is None) == 2:
+        return type_  # most types are of one shape
     if is_scalar(value):
         return Type(scalar=type_.scalar) if type_.scalar is not None else type_
     if isinstance(value, list):
@@ -141,6 +143,30 @@ def is_same(left: Any, right: Any) -> bool:
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(is_same, left, right))
     return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
+
+
+def differing(old: Any, new: Any) -> tuple[Any, Any]:
+    """Both values without the fields in which they are the same, at any depth of maps; lists are left whole. A map that would
+    have nothing left on one side is left whole too: it was not empty, and must not look so.
+
+    Most writes change little of an object, and whatever compares the two then has little to do.
+    Cost: O(size), in C.
+    """
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return old, new
+    left, right = dict(old), dict(new)
+    for name, before in old.items():
+        if name not in new:
+            continue
+        after = new[name]
+        # 1 == True in Python, and not in JSON: what is equal has to look equal too.
+        if before is after or (before == after and msgspec.json.encode(before) == msgspec.json.encode(after)):
+            del left[name], right[name]
+        elif isinstance(before, dict) and isinstance(after, dict):
+            inner_left, inner_right = differing(before, after)
+            if inner_left and inner_right:
+                left[name], right[name] = inner_left, inner_right
+    return left, right
 
 
 def canonical(type_: Type | None, value: Any, *, nulls: bool = False) -> Any:

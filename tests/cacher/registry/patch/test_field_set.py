@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,9 @@ def members(fields_: FieldSet) -> frozenset[tuple[str, ...]]:
 
 
 def test_a_set_is_read_and_written_as_managed_fields_have_it():
-    data = {"f:spec": {"f:ports": {".": {}, 'k:{"port":80,"protocol":"TCP"}': {".": {}, "f:port": {}}}, "f:type": {}}}
+    data: dict[str, Any] = {
+        "f:spec": {"f:ports": {".": {}, 'k:{"port":80,"protocol":"TCP"}': {".": {}, "f:port": {}}}, "f:type": {}}
+    }
     found = FieldSet.from_json(data)
     assert found.has(fields("spec", "type"))
     assert found.has(fields("spec", "ports"))
@@ -29,7 +32,7 @@ def test_a_set_is_read_and_written_as_managed_fields_have_it():
 
 
 def test_elements_are_written_field_key_value_index_each_in_order():
-    data = {
+    data: dict[str, Any] = {
         "i:10": {},
         "i:2": {},
         'v:"b"': {},

@@ -18,10 +18,8 @@ import pytest
 from cacher.registry._errors import APIError
 from cacher.registry.patch import FieldManager, FieldSet, apply_strategic_merge, canonical, fields, kind_type
 
-LINES = [
-    json.loads(line)
-    for line in gzip.open(pathlib.Path(__file__).with_name("kubernetes_answers.jsonl.gz"), "rt", encoding="utf-8")
-]
+ANSWERS = pathlib.Path(__file__).with_name("kubernetes_answers.jsonl.gz").read_bytes()
+LINES = [json.loads(line) for line in gzip.decompress(ANSWERS).splitlines()]
 SCHEMA, ASKED = LINES[0]["widget"], LINES[1:]
 
 

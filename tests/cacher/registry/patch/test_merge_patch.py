@@ -14,8 +14,10 @@ from cacher.registry.patch import apply_merge_patch
 
 scalars = st.one_of(st.integers(0, 3), st.booleans(), st.sampled_from(["", "a"]))
 values = st.recursive(
-    scalars, lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.sampled_from("abc"), inner, max_size=3)), max_leaves=8
-)  # fmt: skip
+    scalars,
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.sampled_from("abc"), inner, max_size=3)),
+    max_leaves=8,
+)
 objects = st.dictionaries(st.sampled_from("abc"), values, max_size=3)
 patches = st.dictionaries(st.sampled_from("abcd"), st.one_of(st.none(), values), max_size=3)
 

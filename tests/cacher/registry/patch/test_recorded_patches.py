@@ -111,7 +111,8 @@ class World:
 
     def play(self, step: dict[str, Any]) -> dict[str, Any]:
         """The object, or the status, that the step is answered with."""
-        path, query, body = step["path"], step.get("query", {}), step.get("body")
+        path, query = step["path"], step.get("query", {})
+        body: Any = step.get("body")
         if "customresourcedefinitions" in path:
             if step["method"] == "POST":
                 self._define(body)
@@ -127,7 +128,8 @@ class World:
             else:
                 return {}
         except APIError as error:
-            return json.loads(json.dumps({**error.status(), "apiVersion": "v1"}))
+            status: dict[str, Any] = json.loads(json.dumps({**error.status(), "apiVersion": "v1"}))
+            return status
         if query.get("dryRun") != "All":
             self.objects[path] = found
         return found
@@ -164,7 +166,7 @@ class World:
     def _defaulted(self, obj: dict[str, Any]) -> dict[str, Any]:
         return obj if obj["apiVersion"] in self.schemas else defaulted(obj)
 
-    def _identity(self, path: str, live: Any) -> dict[str, Any]:
+    def _identity(self, path: str, live: Any) -> Any:
         if live is not None:
             return live
         kinds = {"configmaps": ("v1", "ConfigMap"), "deployments": ("apps/v1", "Deployment")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -13,10 +13,7 @@ from cacher.registry._errors import APIError, BadRequest, PlainServerError, Unpr
 from cacher.registry.patch import Type, apply_strategic_merge, kind_type
 from cacher.registry.patch._types import Field, ListRule, ListType, MapType
 
-POD = kind_type("v1", "Pod")
-DEPLOYMENT = kind_type("apps/v1", "Deployment")
-assert POD is not None
-assert DEPLOYMENT is not None
+POD = cast("Type", kind_type("v1", "Pod"))
 
 
 def pod(**spec: Any) -> dict[str, Any]:
@@ -65,6 +62,17 @@ def test_set_element_order_orders_the_result(live, patch, order, result):
     if patch:
         change["containers"] = named(patch)
     assert names(spec_of({"containers": named(live)} if live else {}, change)["containers"]) == result
+
+
+def test_a_new_element_takes_the_place_of_one_that_is_deleted_before_those_that_stay_are_woven_in():
+    """Kubernetes' own answer: a new container beside one that the patch does not know."""
+    change = {
+        "$setElementOrder/containers": named("d"),
+        "containers": [{"name": "d"}, {"name": "c", "$patch": "delete"}],
+    }
+    assert names(spec_of({"containers": named("ec")}, change)["containers"]) == "ed"
+    assert names(spec_of({"containers": named("ce")}, change)["containers"]) == "ed"
+    assert names(spec_of({"containers": named("e")}, change)["containers"]) == "de"
 
 
 def test_set_element_order_of_what_nobody_has_does_nothing():

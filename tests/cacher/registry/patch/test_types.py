@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from cacher.registry.patch import canonical, custom_type, kind_type
 from cacher.registry.patch._kinds import _table
-from cacher.registry.patch._types import DEDUCED, MISSING, UNDIVIDED, ListRule, MapType, Type, is_same
+from cacher.registry.patch._types import DEDUCED, UNDIVIDED, ListRule, MapType, differing, is_same
 
 
-def at(type_: Type | None, *path: str) -> Type:
+def at(type_: Any, *path: str) -> Any:
     """The type below; "*" is the element of a list."""
     for name in path:
-        assert type_ is not None
-        if name == "*":
-            type_ = type_.list.element if type_.list is not None else None
-        else:
-            type_ = type_.map.type_of(name) if type_.map is not None else None
-    assert type_ is not None
+        type_ = type_.list.element if name == "*" else type_.map.type_of(name)
     return type_
 
 
@@ -156,16 +153,33 @@ def test_json_values_are_equal_as_json_has_it(left, right, same):
     assert is_same(right, left) is same
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "left", "right"),
+    [
+        ({"a": 1, "b": 2}, {"a": 1, "b": 3}, {"b": 2}, {"b": 3}),
+        ({"a": 1}, {"a": True}, {"a": 1}, {"a": True}),
+        ({"a": {"x": 1, "y": 1}}, {"a": {"x": 1, "y": 2}}, {"a": {"y": 1}}, {"a": {"y": 2}}),
+        ({"a": {"x": 1}}, {"a": {"x": 1, "y": 2}}, {"a": {"x": 1}}, {"a": {"x": 1, "y": 2}}),
+        ({"a": [1, 2]}, {"a": [1, 3]}, {"a": [1, 2]}, {"a": [1, 3]}),
+        ({"a": {}}, {"a": {}}, {}, {}),
+        (1, {}, 1, {}),
+    ],
+)
+def test_what_differs_is_left_and_no_map_looks_empty_that_is_not(old, new, left, right):
+    assert differing(old, new) == (left, right)
+
+
 # --- custom resources -----------------------------------------------------------------------------------------------
 
 
 def test_without_a_schema_everything_is_deduced():
     assert custom_type(None) is DEDUCED
-    assert DEDUCED.list.element is UNDIVIDED
-    assert not DEDUCED.map.is_atomic
+    deduced: Any = custom_type(None)
+    assert deduced.list.element is UNDIVIDED
+    assert not deduced.map.is_atomic
 
 
-def spec_type(schema: dict[str, object], *, preserve: bool = False) -> Type:
+def spec_type(schema: dict[str, Any], *, preserve: bool = False) -> Any:
     return at(custom_type({"type": "object", "properties": {"spec": schema}}, preserve=preserve), "spec")
 
 
@@ -222,4 +236,3 @@ def test_a_custom_resource_has_the_metadata_of_all_objects_and_embedded_ones_hav
     embedded = spec_type({"type": "object", "x-kubernetes-embedded-resource": True, "properties": {}})
     assert at(embedded, "metadata", "labels").map is not None
     assert MapType().type_of("x") is None
-    assert MISSING is not None
