@@ -19,7 +19,14 @@ ARTICLE = (source.ROOT / "docs/article.md").read_text(encoding="utf-8")
 
 def test_each_word_of_the_article_is_a_class_in_its_file():
     rows = re.findall(r"^\| (.+?) \| `(\w+)`.* \| `(cacher/\S+)` \|$", ARTICLE, flags=re.MULTILINE)
-    words = ["RESTStorage", "RegistryStore", "Storage.Interface", "CacherStorage", "UnderlyingStorage", "DeploymentStorage"]
+    words = [
+        "RESTStorage",
+        "RegistryStore",
+        "Storage.Interface",
+        "CacherStorage",
+        "UnderlyingStorage",
+        "DeploymentStorage",
+    ]
     assert {*words, "BeforeFunc, AfterFunc"} <= {word for word, _, _ in rows}
     for _, name, file in rows:
         assert f"\nclass {name}" in (source.ROOT / file).read_text(encoding="utf-8"), (name, file)
