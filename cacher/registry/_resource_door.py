@@ -84,6 +84,16 @@ class ResourceDoor:
         self.storage = storage
         self.name = subresource
         """Of the subresource; "" of the resource itself."""
+        # What the storage can do is asked once: looking a protocol's methods up costs as much as a small verb.
+        self._getter: Getter | None = storage if isinstance(storage, Getter) else None
+        self._lister: Lister | None = storage if isinstance(storage, Lister) else None
+        self._watcher: Watcher | None = storage if isinstance(storage, Watcher) else None
+        self._creater: Creater | None = storage if isinstance(storage, Creater) else None
+        self._named_creater: NamedCreater | None = storage if isinstance(storage, NamedCreater) else None
+        self._updater: Updater | None = storage if isinstance(storage, Updater) else None
+        self._deleter: GracefulDeleter | None = storage if isinstance(storage, GracefulDeleter) else None
+        self._collection_deleter: CollectionDeleter | None = storage if isinstance(storage, CollectionDeleter) else None
+        self._is_namespaced = not isinstance(storage, Scoper) or storage.namespaced
         self._environment = environment
         self._admission = admission if admission is not None else AdmitAll()
         schemas = schemas if schemas is not None else BuiltInSchemas()
@@ -135,8 +145,8 @@ class ResourceDoor:
         Raises:
             NotFound.
         """
-        storage = self.storage
-        if not isinstance(storage, Getter):
+        storage = self._getter
+        if storage is None:
             raise self._unable("get")
         return await storage.get(self._context(namespace), name, resource_version=resource_version)
 
@@ -164,8 +174,8 @@ class ResourceDoor:
             continue_token=continue_token,
             selector=self._selector(labels, fields),
         )
-        storage = self.storage
-        if not isinstance(storage, Lister):
+        storage = self._lister
+        if storage is None:
             raise self._unable("list")
         return await storage.list(self._context(namespace), options)
 
@@ -196,8 +206,8 @@ class ResourceDoor:
             send_initial_events=send_initial_events,
             deadline=deadline,
         )
-        storage = self.storage
-        if not isinstance(storage, Watcher):
+        storage = self._watcher
+        if storage is None:
             raise self._unable("watch")
         async with storage.watch(self._context(namespace), options) as stream:
             yield stream
@@ -223,20 +233,19 @@ class ResourceDoor:
         check_write_options(
             "CreateOptions", dry_run=dry_run, field_manager=field_manager, field_validation=field_validation
         )
-        storage = self.storage
-        creates = isinstance(storage, NamedCreater) if name else isinstance(storage, Creater)
-        if not creates:
+        creater, named_creater = self._creater, self._named_creater
+        if (named_creater if name else creater) is None:
             raise self._unable("create")
         context = self._context(namespace or text(obj, "namespace") or None, warn)
         body = self._decoded(context, obj, field_validation)
         await self._admission.admit(self.storage.resource, name or name_of(body), context)
         options = CreateOptions(is_dry_run(dry_run), field_manager)
         if name:
-            assert isinstance(storage, NamedCreater), "looked at above"
-            return await storage.create_named(context, name, body, options=options)
+            assert named_creater is not None, "looked at above"
+            return await named_creater.create_named(context, name, body, options=options)
         body = self._managed(None, without_doubled_owners(context, body), field_manager)
-        assert isinstance(storage, Creater), "looked at above"
-        return await storage.create(context, body, options=options)
+        assert creater is not None, "looked at above"
+        return await creater.create(context, body, options=options)
 
     async def update(
         self,
@@ -281,8 +290,8 @@ class ResourceDoor:
         check_write_options(
             "UpdateOptions", dry_run=dry_run, field_manager=field_manager, field_validation=field_validation
         )
-        storage = self.storage
-        if not isinstance(storage, Updater):
+        storage = self._updater
+        if storage is None:
             raise self._unable("update")
         name = name or name_of(obj)
         context = self._context(namespace or text(obj, "namespace") or None, warn)
@@ -324,8 +333,8 @@ class ResourceDoor:
             field_manager=field_manager,
             field_validation=field_validation,
         )
-        storage = self.storage
-        if not isinstance(storage, Updater):
+        storage = self._updater
+        if storage is None:
             raise self._unable("patch")
         context = self._context(namespace, warn)
         make = self._apply(patch, field_manager, bool(force)) if is_apply else self._patch(type, patch, name)
@@ -366,8 +375,8 @@ class ResourceDoor:
         Raises:
             NotFound; Conflict: it is not the object of that uid or version; Invalid: options that cannot be.
         """
-        storage = self.storage
-        if not isinstance(storage, GracefulDeleter):
+        storage = self._deleter
+        if storage is None:
             raise self._unable("delete")
         options = self._delete_options(
             grace_period_s, uid, resource_version, propagation_policy, orphan_dependents, dry_run, ignore_read_errors
@@ -391,8 +400,8 @@ class ResourceDoor:
         dry_run: DryRun = False,
     ) -> ObjectPage:
         """What was there of the selected objects, which are now deleted, or held by their finalizers. Raises as `delete`."""
-        storage = self.storage
-        if not isinstance(storage, CollectionDeleter):
+        storage = self._collection_deleter
+        if storage is None:
             raise self._unable("deletecollection")
         options = self._delete_options(grace_period_s, uid, None, propagation_policy, orphan_dependents, dry_run, False)
         list_options = ListOptions(
@@ -410,8 +419,7 @@ class ResourceDoor:
         return MethodNotAllowed(self.storage.resource, verb)
 
     def _context(self, namespace: str | None, warn: Warn = None) -> Context:
-        is_scoped = not isinstance(self.storage, Scoper) or self.storage.namespaced
-        if namespace and not is_scoped:
+        if namespace and not self._is_namespaced:
             raise BadRequest(f"{self.info.plural} live in no namespace: leave it out")
         context = Context(namespace or "")
         return context if warn is None else msgspec.structs.replace(context, warn=warn)
