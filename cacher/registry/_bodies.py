@@ -12,10 +12,7 @@ from typing import Any
 
 from ._errors import BadRequest, GroupResource, Invalid
 from ._field_errors import invalid
-from ._meta import JSONObject, is_empty, name_of, text, with_metadata
-
-_METADATA_MEMBERS = ("labels", "annotations", "finalizers", "ownerReferences", "managedFields")
-
+from ._meta import JSONObject, name_of, text
 
 _FORMER_VERSIONS = ("v1alpha1", "v1beta1", "v1beta2")
 """Versions that a group may have had: an object that says so is of a known kind, and not of this version."""
@@ -105,21 +102,6 @@ def _in_order(obj: JSONObject, order: tuple[str, ...]) -> JSONObject:
 
 def _version(api_version: str) -> str:
     return f'"{api_version.rpartition("/")[2]}"'
-
-
-def without_nulls(value: Any) -> Any:
-    """The value without members that are null, at any depth: what a typed server would not keep."""
-    if isinstance(value, dict):
-        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
-    return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
-
-
-def without_empty_metadata(obj: JSONObject) -> JSONObject:
-    """The object without empty members of its metadata, which say the same as missing ones."""
-    meta = obj.get("metadata")
-    if not isinstance(meta, dict):
-        return with_metadata(obj, {})
-    return {**obj, "metadata": {name: value for name, value in meta.items() if not is_empty(value)}}
 
 
 def check_name(obj: JSONObject, name: str, namespace: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from ._errors import BadRequest
 from ._field_errors import child, index
 from ._meta import JSONObject
-from .patch import Type, canonical
+from .patch import Type, canonical, kind_type
 
 DEPTH_MAX = 10_000
 """Objects and lists in each other that are read. Source: sigs.k8s.io/json internal/golang/encoding/json/scanner.go."""
@@ -30,13 +30,28 @@ def decode(body: JSONObject, type_: Type, api_version: str, kind: str) -> tuple[
     Cost: O(size).
     """
     unknown: list[str] = []
+    known = _checked(body, type_, "", api_version, kind, unknown)
+    obj: JSONObject = canonical(type_, known, nulls=True)
+    return obj, unknown
+
+
+def decode_metadata(body: JSONObject, api_version: str, kind: str) -> tuple[JSONObject, list[str]]:
+    """As `decode`, of an object of which only the metadata's type is known: all else stays as it is."""
+    whole = kind_type("v1", "ConfigMap")
+    assert whole is not None, "the table of kinds has config maps"
+    assert whole.map is not None, "they are objects"
+    type_ = whole.map.fields["metadata"].type
+    unknown: list[str] = []
+    known = _checked(body.get("metadata"), type_, "metadata", api_version, kind, unknown)
+    return {**body, "metadata": canonical(type_, known or {}, nulls=True)}, unknown
+
+
+def _checked(value: Any, type_: Type, path: str, api_version: str, kind: str, unknown: list[str]) -> Any:
     try:
-        known = _known(body, type_, "", kind, unknown)
+        return _known(value, type_, path, kind, unknown)
     except _WrongType as error:
         version = api_version.rpartition("/")[2]
         raise BadRequest(f'{kind} in version "{version}" cannot be handled as a {kind}: {error}') from error
-    obj: JSONObject = canonical(type_, known, nulls=True)
-    return obj, unknown
 
 
 class _WrongType(Exception):

@@ -21,8 +21,8 @@ from watch import FieldSelector, InvalidSelector, LabelSelector, Selector
 from .._resources import ResourceInfo
 from ..storage import EventStream, ListOptions, Preconditions
 from ._admission import Admission, AdmitAll
-from ._bodies import check_name, of_kind, patched_error, strict_error, without_empty_metadata, without_nulls
-from ._decode import check_depth, decode
+from ._bodies import check_name, of_kind, patched_error, strict_error
+from ._decode import check_depth, decode, decode_metadata
 from ._deletion import check_delete_options
 from ._errors import APIError, BadRequest, Conflict, GroupResource, Invalid, MethodNotAllowed, NotFound, UnknownResource
 from ._meta import JSONObject, name_of, text
@@ -440,8 +440,9 @@ class ResourceDoor:
         version, kind = self.kind
         obj = of_kind(body, version, kind, is_known=self._is_known)
         if self._type is None:
-            return self.storage.default(without_empty_metadata(without_nulls(obj)))
-        obj, unknown = decode(obj, self._type, version, kind)
+            obj, unknown = decode_metadata(obj, version, kind)
+        else:
+            obj, unknown = decode(obj, self._type, version, kind)
         problems = [f'unknown field "{path}"' for path in unknown]
         if problems and field_validation == "Strict":
             raise strict_error(problems, version, kind)

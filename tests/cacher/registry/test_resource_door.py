@@ -307,6 +307,27 @@ def make_widgets(storage, info, environment):
     return Installed(store, {"status": SubresourceStore(store, StatusStrategy(strategy))})
 
 
+@pytest.mark.parametrize(
+    "meta", ["x", {"name": 5}, {"labels": "x"}, {"labels": {"a": 1}}, {"finalizers": [1]}, {"ownerReferences": ["x"]}]
+)
+def test_the_metadata_of_any_resource_is_of_its_type(meta):
+    async def main() -> None:
+        async with open_world() as world:
+            registry = await registry_of(world, WIDGETS)
+            door = registry.add(WIDGETS, make_widgets)
+            with pytest.raises(BadRequest, match="cannot unmarshal"):
+                await door.create({"metadata": meta}, "team-a")
+            warned: list[str] = []
+            made = await door.create(
+                {"metadata": {"name": "w", "nope": 1}, "extra": None}, "team-a", warn=warned.append
+            )
+            assert warned == ['unknown field "metadata.nope"']
+            assert "nope" not in made["metadata"]
+            assert made["extra"] is None, "what a null means is for who knows the type"
+
+    run(main)
+
+
 def test_a_resource_of_ones_own_has_all_verbs():
     async def main() -> None:
         async with open_world(cached=True) as world:
