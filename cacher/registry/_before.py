@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._errors import MODIFIED, BadRequest, Conflict, GroupResource, Invalid
+from ._errors import MODIFIED, BadRequest, Conflict, GroupResource, Invalid, PlainServerError, quoted
 from ._field_errors import invalid
 from ._meta import (
     JSONObject,
@@ -60,9 +60,12 @@ def with_checked_version(
     Raises:
         Invalid: it claims none, and must.
         Conflict: it was made of another version.
+        PlainServerError: what it claims is no version; Kubernetes answers so too.
     """
     version, present = text(obj, "resourceVersion"), text(old, "resourceVersion")
-    is_unset = not version.isdigit() or not int(version)
+    if version and not (version.isascii() and version.isdigit()):
+        raise PlainServerError(f"strconv.ParseUint: parsing {quoted(version)}: invalid syntax")
+    is_unset = not version or not int(version)
     if is_unset and allow_unconditional:
         return with_metadata(obj, {"resourceVersion": present})
     if is_unset:

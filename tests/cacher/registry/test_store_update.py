@@ -16,6 +16,7 @@ from cacher.registry import (
     Invalid,
     LeaseStrategy,
     NotFound,
+    PlainServerError,
     Replacement,
     UpdateOptions,
 )
@@ -79,6 +80,20 @@ def test_where_versions_are_asked_for_an_update_without_one_is_invalid():
             assert caught.value.message == (
                 'configmaps "a" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update'
             )
+
+    run(main)
+
+
+@pytest.mark.parametrize("version", ["abc", "-1", "1.0", "¹"])
+def test_a_version_that_is_no_number_overwrites_nothing(version):
+    async def main() -> None:
+        async with open_world() as world:
+            store = await configmaps(world)
+            made = await store.create(TEAM, configmap())
+            with pytest.raises(PlainServerError, match="invalid syntax"):
+                sent = configmap(meta={"resourceVersion": version}, data={"k": "1"})
+                await store.update(TEAM, "a", Replacement(sent))
+            assert await store.get(TEAM, "a") == made
 
     run(main)
 
