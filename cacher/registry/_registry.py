@@ -1,0 +1,148 @@
+"""All resources of a server: for each its RESTStorage over a Storage.Interface, and the door to it.
+
+    Registry ─ resource("apps/v1", "deployments") ─► ResourceDoor ─► RESTStorage ─► storage_for(info)
+
+Each is made when it is first asked for. What no maker is written for gets the rules that all resources share. A resource of
+one's own is one call:
+
+    registry.add(ResourceInfo("example.com/v1", "Widget", "widgets", "/registry/example.com/widgets/"), make_widgets)
+
+Source: kubernetes pkg/controlplane/instance.go, pkg/registry/*/rest/storage_*.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import cast
+
+import msgspec
+
+from .._resources import RESOURCES, ResourceInfo, find_resource
+from ..storage import Interface
+from ._admission import Admission, NamespaceLifecycle
+from ._configmaps import ConfigMapStrategy
+from ._deployment import DeploymentStorage
+from ._errors import GroupResource, UnknownResource
+from ._events import EventStrategy, live_an_hour
+from ._leases import LeaseStrategy
+from ._resource_door import ResourceDoor
+from ._rest import Environment, Getter, Storage
+from ._schemas import BuiltInSchemas, Schemas
+from ._secrets import SecretStrategy
+from ._store import Hooks, RegistryStore
+from ._strategy import Strategy
+
+
+class Installed(msgspec.Struct, frozen=True):
+    """A resource's RESTStorage, and those of its subresources."""
+
+    storage: Storage
+    subresources: Mapping[str, Storage] = {}
+    schemas: Schemas | None = None
+    """None: the registry's."""
+
+
+Maker = Callable[[Interface, ResourceInfo, Environment], Installed]
+"""Makes a resource's storages over the one that keeps its objects."""
+
+
+def plain_resource(storage: Interface, info: ResourceInfo, environment: Environment) -> Installed:
+    """A resource without rules of its own."""
+    group = info.group_version.rpartition("/")[0]
+    strategy = Strategy(GroupResource(group, info.plural), info.kind, namespaced=info.namespaced)
+    return Installed(RegistryStore(storage, info, strategy, environment=environment))
+
+
+def with_strategy(strategy: Strategy, hooks: Hooks = Hooks()) -> Maker:  # noqa: B008 - a frozen value
+    """Makes a resource that has a strategy, and perhaps hooks, and no subresources."""
+
+    def make(storage: Interface, info: ResourceInfo, environment: Environment) -> Installed:
+        return Installed(RegistryStore(storage, info, strategy, environment=environment, hooks=hooks))
+
+    return make
+
+
+def _deployments(storage: Interface, info: ResourceInfo, environment: Environment) -> Installed:
+    storages = DeploymentStorage.of(storage, info, environment)
+    return Installed(storages.deployment, {"status": storages.status, "scale": storages.scale})
+
+
+_MAKERS: dict[tuple[str, str], Maker] = {
+    ("v1", "configmaps"): with_strategy(ConfigMapStrategy()),
+    ("v1", "events"): with_strategy(EventStrategy(), Hooks(ttl_s=live_an_hour)),
+    ("v1", "secrets"): with_strategy(SecretStrategy()),
+    ("coordination.k8s.io/v1", "leases"): with_strategy(LeaseStrategy()),
+    ("apps/v1", "deployments"): _deployments,
+}
+
+
+class Registry:
+    """All resources.
+
+    Args:
+        storage_for: where the objects of a resource are kept; called once for each resource that is used.
+        environment: the time, and chance.
+        schemas: what is known of objects, and who keeps their managedFields; by default of the built-in kinds.
+        checks_namespaces: what is written into a namespace that is not there is refused.
+    """
+
+    def __init__(
+        self,
+        storage_for: Callable[[ResourceInfo], Interface],
+        *,
+        environment: Environment,
+        schemas: Schemas | None = None,
+        checks_namespaces: bool = True,
+    ) -> None:
+        self.environment = environment
+        self._storage_for = storage_for
+        self._schemas = schemas if schemas is not None else BuiltInSchemas()
+        self._admission: Admission | None = NamespaceLifecycle(self._namespaces) if checks_namespaces else None
+        self._added: dict[tuple[str, str], tuple[ResourceInfo, Maker]] = {}
+        self._doors: dict[tuple[str, str], ResourceDoor] = {}
+
+    def add(self, info: ResourceInfo, maker: Maker = plain_resource) -> ResourceDoor:
+        """Serve another resource, or an own version of a known one, from now on."""
+        known = (info.group_version, info.plural)
+        self._added[known] = (info, maker)
+        self._doors.pop(known, None)
+        return self.resource(*known)
+
+    def remove(self, group_version: str, plural: str) -> None:
+        """Serve it no more; doors that are held still open."""
+        self._added.pop((group_version, plural), None)
+        self._doors.pop((group_version, plural), None)
+
+    def resource(self, group_version: str, plural: str) -> ResourceDoor:
+        """The door to a resource: `resource("apps/v1", "deployments")`.
+
+        Raises:
+            UnknownResource: there is none of that name.
+        """
+        known = (group_version, plural)
+        door = self._doors.get(known)
+        if door is None:
+            door = self._doors[known] = self._made(*known)
+        return door
+
+    def _made(self, group_version: str, plural: str) -> ResourceDoor:
+        added = self._added.get((group_version, plural))
+        if added is not None:
+            info, maker = added
+        else:
+            if (group_version, plural) not in RESOURCES:
+                raise UnknownResource(f"{plural} of {group_version}")
+            info = find_resource(group_version, plural)
+            maker = _MAKERS.get((group_version, plural), plain_resource)
+        installed = maker(self._storage_for(info), info, self.environment)
+        return ResourceDoor(
+            info,
+            installed.storage,
+            installed.subresources,
+            environment=self.environment,
+            admission=self._admission if info.namespaced else None,
+            schemas=installed.schemas if installed.schemas is not None else self._schemas,
+        )
+
+    def _namespaces(self) -> Getter:
+        return cast("Getter", self.resource("v1", "namespaces").storage)

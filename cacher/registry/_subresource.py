@@ -1,0 +1,79 @@
+"""A subresource that shows and changes part of an object: GET, PUT and PATCH, and nothing else.
+
+Source: kubernetes pkg/registry/apps/deployment/storage/storage.go (StatusREST).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._errors import GroupResource
+from ._meta import JSONObject
+from ._rest import (
+    Context,
+    UpdatedObjectInfo,
+    UpdateOptions,
+    ValidateObject,
+    ValidateObjectUpdate,
+    accept,
+    accept_update,
+)
+
+if TYPE_CHECKING:
+    from ._store import RegistryStore
+    from ._strategy import UpdateStrategy
+
+
+class SubresourceStore:
+    """The same objects as `store`'s, updated by other rules. Never creates."""
+
+    def __init__(self, store: RegistryStore, strategy: UpdateStrategy) -> None:
+        self._store = store.with_update_strategy(strategy)
+
+    @property
+    def resource(self) -> GroupResource:
+        """The resource that it is part of."""
+        return self._store.resource
+
+    @property
+    def namespaced(self) -> bool:
+        """As the resource."""
+        return self._store.namespaced
+
+    def new(self) -> JSONObject:
+        """An empty object of the resource."""
+        return self._store.new()
+
+    def default(self, obj: JSONObject) -> JSONObject:
+        """As the resource."""
+        return self._store.default(obj)
+
+    @property
+    def reset_fields(self) -> tuple[tuple[str, ...], ...]:
+        """See ResetFieldsProvider."""
+        return self._store.reset_fields
+
+    async def get(self, context: Context, name: str, *, resource_version: str = "") -> JSONObject:
+        """See Getter."""
+        return await self._store.get(context, name, resource_version=resource_version)
+
+    async def update(
+        self,
+        context: Context,
+        name: str,
+        info: UpdatedObjectInfo,
+        *,
+        validate_create: ValidateObject = accept,
+        validate_update: ValidateObjectUpdate = accept_update,
+        force_create: bool = False,
+        options: UpdateOptions = UpdateOptions(),  # noqa: B008 - a frozen value
+    ) -> tuple[JSONObject, bool]:
+        """See Updater; `force_create` is not heeded."""
+        return await self._store.update(
+            context,
+            name,
+            info,
+            validate_create=validate_create,
+            validate_update=validate_update,
+            options=options,
+        )
