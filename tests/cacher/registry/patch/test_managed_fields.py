@@ -101,6 +101,19 @@ def test_the_bucket_is_joined_to_further_and_appliers_do_not_count():
     assert applier("a", "") in again
 
 
+def test_a_bucket_that_is_not_the_oldest_is_joined_to_and_not_lost():
+    same = {one: Entry(each.fields, each.api_version, "2026-01-01T00:00:00Z") for one, each in many(11).items()}
+    early = {updater("aaa", "v1", ""): Entry(FieldSet.of([fields("a")]), "v1", "2026-01-01T00:00:00Z")}
+    bucket = {updater(OLD_UPDATES, "v1", ""): Entry(FieldSet.of([fields("old")]), "v1", "2026-01-01T00:00:00Z")}
+    found = capped({**early, **bucket, **same})
+    assert len(found) == UPDATE_MANAGERS_MAX
+    assert {path for one in found.values() for path in one.fields.paths()} == {
+        fields("a"),
+        fields("old"),
+        *(fields(f"f{at:02}") for at in range(11)),
+    }
+
+
 def test_only_those_of_one_version_are_joined():
     mixed = {**many(6, "v1"), **many(6, "v2")}
     found = capped(mixed)

@@ -106,3 +106,9 @@ def test_entries_of_versions_that_are_gone_are_dropped_and_objects_without_a_sca
     assert from_scale([gone, OTHER], [], REPLICAS, api_version=VERSION) == [OTHER]
     assert from_scale([OWNER], [], {VERSION: None}, api_version=VERSION) == [OWNER]
     assert from_scale(None, None, REPLICAS, api_version=VERSION) == []
+
+
+def test_an_applier_of_the_object_keeps_its_one_entry_through_a_write_of_the_scale():
+    """Appliers have one entry for all versions, so they do find themselves again."""
+    both = entry("one", OWNER["fieldsV1"], operation="Apply")
+    assert scaled([both], 1, "kubectl") == [both]

@@ -127,6 +127,16 @@ def test_a_list_that_does_not_merge_is_replaced():
     assert spec_of({"tolerations": [{"key": "a"}]}, {"tolerations": [{"key": "b"}]}) == {"tolerations": [{"key": "b"}]}
 
 
+def test_a_map_that_is_to_be_replaced_is():
+    """The selector of a PodDisruptionBudget is: half the old and half the new one would mean neither."""
+    replaced = Type(map=MapType({"m": Field(NODE, patch_replaces=True), "n": Field(NODE)}))
+    live = {"m": {"v": 1, "n": 1}, "n": {"v": 1, "n": 1}}
+    assert apply_strategic_merge(live, {"m": {"v": 2}, "n": {"v": 2}}, replaced) == {
+        "m": {"v": 2},
+        "n": {"v": 2, "n": 1},
+    }
+
+
 def test_directives_in_what_is_new_vanish_with_the_maps_that_bear_them():
     change = {"containers": [{"name": "a"}, {"name": "b", "$patch": "delete"}], "volumes": [{"$patch": "replace"}]}
     assert spec_of({}, change) == {"containers": named("a"), "volumes": []}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cacher.registry.patch import canonical, custom_type, kind_type
+from cacher.registry.patch._check import check
 from cacher.registry.patch._kinds import _table
 from cacher.registry.patch._types import DEDUCED, UNDIVIDED, ListRule, MapType, differing, is_same
 
@@ -54,6 +55,8 @@ def test_an_object_of_no_known_fields_is_kept_where_it_is_set():
         "spec": {"versions": [version], "group": "g", "scope": "Cluster", "names": {"kind": "K", "plural": "k"}},
     }
     assert canonical(definition, obj)["spec"]["versions"] == [version]
+    subresources = at(definition, "spec", "versions", "*", "subresources")
+    check(subresources, {"status": {"whatever": 1}})
 
 
 @pytest.mark.parametrize(
