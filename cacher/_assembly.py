@@ -2,9 +2,11 @@
 
     open_cluster ─ an etcd ─ for each resource asked for: EtcdStorage ─ CacherStorage ─ CachedReader ─ Resource
                              or, with its cache off:      EtcdStorage ───────────────── StoreReader ── Resource
+                             and for its verbs:    the same storage ─ ReadyStorage ─ RegistryStore ─ ResourceDoor ─ Resource
 
-A Resource is the reader's door: lists and watches in the API's words. Its cache, if any, starts when it is first used, and is
-filled by an EtcdListerWatcher: a watch of EtcdStorage would decode each previous object, which the cache has.
+A Resource is the door for code in this process: lists and watches from the cache, and the API's verbs with their rules. Its
+cache, if any, starts when it is first used, and is filled by an EtcdListerWatcher: a watch of EtcdStorage would decode each
+previous object, which the cache has.
 """
 
 from __future__ import annotations
@@ -21,11 +23,15 @@ from watch import FieldSelector, LabelSelector, Object, ObjectReader, Selector
 
 from ._cacher import CacherStatistics
 from ._cacher_storage import CacherStorage
+from ._clock import Clock
 from ._consistency import PERIOD_S
 from ._readers import CachedReader, ObjectList, Reader, StoreReader
+from ._ready_storage import ReadyStorage
 from ._resources import ROOT, ResourceInfo, find_resource, resource_at
 from ._store_watch import ResourceWatch
 from ._stores import StoreOptions, open_store
+from ._writes import Writes
+from .registry import Environment, Registry, ResourceDoor
 from .storage import Codec, Interface, ListOptions, Match
 from .storage._metrics import CacheMetrics, EtcdMetrics, MetricsRegistry, MetricsSnapshot
 from .storage._nursery import open_service_nursery
@@ -38,10 +44,16 @@ LabelsLike = str | LabelSelector | Mapping[str, str] | None
 FieldsLike = str | FieldSelector | Mapping[str, str] | None
 
 
-class Resource:
-    """One resource of a cluster, read from its cache, or from the store where that is off. Made by `Cluster.resource`."""
+class Resource(Writes):
+    """One resource of a cluster, read from its cache, or from the store where that is off. Made by `Cluster.resource`.
 
-    def __init__(self, info: ResourceInfo, reader: Reader) -> None:
+    `list`, `find` and `watch` bring Objects, which all readers share, and raise what a cache can say. The verbs of the API
+    (`get`, `create`, `update`, `patch`, `delete`, `delete_collection`, and those of `subresource`) take and give JSON data,
+    keep the resource's rules, and raise APIErrors.
+    """
+
+    def __init__(self, info: ResourceInfo, reader: Reader, door: Callable[[], ResourceDoor]) -> None:
+        super().__init__(door)
         self.info = info
         self._reader = reader
 
@@ -101,7 +113,7 @@ class Resource:
             ListOptions(resource_version=_text(revision), match=match and Match(match), selector=selector)
         )
 
-    async def get(self, name: str, namespace: str | None = None) -> Object | None:
+    async def find(self, name: str, namespace: str | None = None) -> Object | None:
         """The object of that name, not older than this call; None where there is none. Always the store's answer.
 
         Raises:
@@ -167,8 +179,10 @@ class Cluster:
         *,
         root: str = ROOT,
         compactor: Compactor,
+        clock: Clock | None = None,
         watch_cache: bool | Mapping[str, bool] = True,
         consistency_period_s: float = PERIOD_S,
+        checks_namespaces: bool = True,
     ) -> None:
         self.etcd = etcd
         """The store itself, for raw puts and deletes."""
@@ -181,6 +195,11 @@ class Cluster:
         self._consistency_period_s = consistency_period_s
         self._resources: dict[str, Resource] = {}
         self._metrics = MetricsRegistry()
+        self.clock = clock if clock is not None else Clock(0)
+        """The time of day here."""
+        environment = Environment(self.clock.rfc3339, Random(random.getrandbits(64)))
+        self.registry = Registry(self._storage_for, environment=environment, checks_namespaces=checks_namespaces)
+        """The API's resources and their rules; `registry.add` serves another one."""
 
     def resource(self, version: str, plural: str) -> Resource:
         """The door to a resource, such as ("v1", "pods") or ("apps/v1", "deployments"). The same one each time.
@@ -213,8 +232,15 @@ class Cluster:
     def _door(self, info: ResourceInfo) -> Resource:
         door = self._resources.get(info.prefix)
         if door is None:
-            door = self._resources[info.prefix] = Resource(info, self._reader(info))
+            door = self._resources[info.prefix] = self._opened(info)
         return door
+
+    def _opened(self, info: ResourceInfo) -> Resource:
+        return Resource(info, self._reader(info), lambda: self.registry.resource(info.group_version, info.plural))
+
+    def _storage_for(self, info: ResourceInfo) -> Interface:
+        """Where the registry keeps a resource's objects: where readers of that resource find them."""
+        return ReadyStorage(self.resource(info.group_version, info.plural)._reader)
 
     def _reader(self, info: ResourceInfo) -> Reader:
         random = Random(self._random.getrandbits(64))
@@ -274,6 +300,8 @@ async def open_cluster(
     compaction_period_s: float = COMPACTION_PERIOD_S,
     consistency_period_s: float = PERIOD_S,
     watch_cache: bool | Mapping[str, bool] = True,
+    epoch_s: float | None = None,
+    checks_namespaces: bool = True,
 ) -> AsyncIterator[Cluster]:
     """A cluster on an embedded etcd, or on a real one, for as long as the context lasts.
 
@@ -289,6 +317,8 @@ async def open_cluster(
         consistency_period_s: seconds, up to half as many again, between two comparisons of a cache with the store; 0: none.
         watch_cache: False: no caches, every read goes to the store; or which resources have one, by name ("events",
             "deployments.apps"): those that are not named do.
+        epoch_s: the Unix time at which the trio clock shows 0, for the times in objects; the machine's by default.
+        checks_namespaces: whether what is written into a namespace that is not there, or is going, is refused.
     Raises:
         ValueError: arguments that exclude each other; the message says which.
         EtcdError, OSError: the store cannot be opened; see open_remote_etcd and open_embedded_etcd.
@@ -308,8 +338,10 @@ async def open_cluster(
             chance,
             root=options.root,
             compactor=compactor,
+            clock=Clock.of_machine() if epoch_s is None else Clock(epoch_s),
             watch_cache=watch_cache,
             consistency_period_s=consistency_period_s,
+            checks_namespaces=checks_namespaces,
         )
 
 

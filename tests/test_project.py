@@ -62,6 +62,10 @@ BRIDGES = {
         {"trio.to_thread"},
         "what is bridged there is a thread and a task",
     ),
+    "cacher/_clock.py": (
+        {"time"},
+        "the time of day, read once, when a cluster is opened on the real clock",
+    ),
     "cacher/simulation/_meter.py": (
         {"time"},
         "the one meter of wall-clock lag and rates; nothing in the path reads it",

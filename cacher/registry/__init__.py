@@ -63,7 +63,10 @@ from ._registry import Maker as Maker
 from ._registry import Registry as Registry
 from ._registry import plain_resource as plain_resource
 from ._registry import with_strategy as with_strategy
+from ._resource_door import FieldsLike as FieldsLike
+from ._resource_door import LabelsLike as LabelsLike
 from ._resource_door import ResourceDoor as ResourceDoor
+from ._resource_door import Warn as Warn
 from ._rest import CategoriesProvider as CategoriesProvider
 from ._rest import CollectionDeleter as CollectionDeleter
 from ._rest import Context as Context

@@ -112,7 +112,7 @@ def test_a_list_is_not_older_than_its_call():
                 assert len(listed.objects) == number + 1
                 assert listed.revision >= revision
                 assert listed.resource_version == str(listed.revision)
-                found = await pods.get(f"p{number}", "default")
+                found = await pods.find(f"p{number}", "default")
                 assert found is not None
                 assert found.revision == revision
 
@@ -242,8 +242,8 @@ def test_a_namespace_is_refused_where_there_is_none():
             with pytest.raises(ValueError, match="leave it out"):
                 await nodes.list(namespace="default")
             with pytest.raises(ValueError, match="leave it out"):
-                await nodes.get("n1", "default")
-            assert await nodes.get("n1") is None
+                await nodes.find("n1", "default")
+            assert await nodes.find("n1") is None
 
     run(main)
 

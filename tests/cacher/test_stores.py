@@ -66,7 +66,7 @@ def test_objects_below_another_prefix_are_found_by_name_and_by_prefix(run_trio):
             assert cluster.resource_at("/other/services/specs/") is services
             assert [obj.name for obj in (await services.list(fields="spec.clusterIP=1")).objects] == ["s"]
             assert [obj.name for obj in (await services.list()).objects] == ["s"]
-            assert await services.get("s", "a") is not None
+            assert await services.find("s", "a") is not None
             widgets = cluster.resource("apps.example.com/v1", "widgets")
             assert [obj.key for obj in (await widgets.list()).objects] == ["/other/apps.example.com/widgets/a/w"]
 

@@ -70,10 +70,10 @@ def test_lists_and_gets_are_answered_alike(watch_cache):
             }  # fmt: skip
             assert {found.revision for name, found in shown.items() if name != "exact"} == {third}
             assert shown["exact"].revision == second
-            found = await pods.get("two", "a")
+            found = await pods.find("two", "a")
             assert found is not None
             assert (found.key, found.revision) == ("/registry/pods/a/two", second)
-            assert await pods.get("none", "a") is None
+            assert await pods.find("none", "a") is None
             with pytest.raises(TooLargeResourceVersion):
                 await pods.list(resource_version=99)
             for garbage in ({"resource_version": "abc"}, {"match": "Exact"}, {"match": "Nonsense"}):
