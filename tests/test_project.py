@@ -58,6 +58,10 @@ BRIDGES = {
         {"trio.to_thread"},
         "grpc has no other way to wait for what a stream brings; a limiter of its own bounds the threads",
     ),
+    "tests/cacher/storage/etcd/test_bridge.py": (
+        {"trio.to_thread"},
+        "one end of a bridge is a thread",
+    ),
     "cacher/simulation/_meter.py": (
         {"time"},
         "the one meter of wall-clock lag and rates; nothing in the path reads it",
