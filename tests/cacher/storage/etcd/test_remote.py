@@ -32,10 +32,9 @@ from cacher.storage.etcd import (
 )
 from tests.cacher.storage.etcd.duel import keeps_deletions
 from tests.cacher.storage.etcd.etcd_contract import CASES, OpenEtcd
-from tests.cacher.storage.etcd.remotely import END, numbers, opened, put_numbers, run, through_proxy, values
 from tests.etcd_binaries import each_etcd
 from tests.etcd_server import EtcdServer, free_ports, open_etcd_server
-from tests.remote_etcd import shared_server
+from tests.remote_etcd import END, numbers, opened, put_numbers, run, shared_server, through_proxy, values
 from tests.tcp_proxy import open_tcp_proxy
 
 pytestmark = pytest.mark.slow
@@ -312,6 +311,9 @@ def test_a_closed_client_refuses_calls_and_ends_watches_after_what_they_have(ser
         await waiting.__aexit__(None, None, None)
 
     run(main)
+
+
+# --- who asks -------------------------------------------------------------------------------------------------------
 
 
 @each_etcd()

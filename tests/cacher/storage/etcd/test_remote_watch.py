@@ -1,31 +1,24 @@
-"""Watches of a real etcd: what breaks a stream is a delay, and never a loss; what ends a watch is said."""
+"""RemoteWatch on real servers: cut, killed, compacted, restored, slow and left; each revision once, whole, in order."""
 
 from __future__ import annotations
 
 import shutil
 from random import Random
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 import trio
 
-from cacher.storage.etcd import (
-    CompactedError,
-    Put,
-    UnavailableError,
-)
+from cacher.storage.etcd import CompactedError, Put, UnavailableError
 from cacher.storage.etcd._remote_watch import BRIDGE_BYTES_MAX
-from tests.cacher.storage.etcd.remotely import END, numbers, opened, put_numbers, run, through_proxy, values
 from tests.etcd_binaries import each_etcd
 from tests.etcd_server import EtcdServer, open_etcd_server
-from tests.remote_etcd import shared_server
+from tests.remote_etcd import END, numbers, opened, put_numbers, run, shared_server, through_proxy, values
 
 pytestmark = pytest.mark.slow
 
 server = shared_server()
-
-
-# --- watches --------------------------------------------------------------------------------------------------------
 
 
 def test_a_watch_outlives_its_connections_and_loses_nothing(server):
@@ -137,6 +130,7 @@ def test_only_what_earlier_streams_told_is_held_against_a_server(server, told_be
     async def main() -> None:
         async with opened(server) as etcd, etcd.watch("a/quiet", start_revision=10**9) as watch:
             questions = 0
+            stream: Any = Stream()
 
             async def ask() -> int:
                 nonlocal questions
@@ -144,9 +138,10 @@ def test_only_what_earlier_streams_told_is_held_against_a_server(server, told_be
                 await trio.lowlevel.checkpoint()
                 return 6
 
+            await watch._has_begun.wait()
             watch._assembly.told_revision = 7  # by this stream, meanwhile
             with patch.object(etcd._connections, "revision", ask), trio.move_on_after(0.05):
-                await watch._attend(Stream(), told_before)  # type: ignore[arg-type]
+                await watch._attend(stream, told_before)
             assert questions == is_asked
             assert watch._failure is None
 
@@ -279,6 +274,3 @@ def test_a_black_hole_is_found_by_the_keepalive(server):
                 assert await values(watch, 2) == numbers(1, 3)
 
     run(main)
-
-
-# --- who asks -------------------------------------------------------------------------------------------------------
