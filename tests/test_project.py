@@ -65,7 +65,6 @@ BRIDGES = {
     "cacher/_clock.py": (
         {"time"},
         "the time of day, read once, when a cluster is opened on the real clock",
-        "one end of a bridge is a thread",
     ),
     "cacher/simulation/_meter.py": (
         {"time"},
