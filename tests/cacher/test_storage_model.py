@@ -21,6 +21,7 @@ from cacher.simulation import run_deterministic
 from cacher.storage import Match
 from tests.cacher.storage_model import Choice
 from tests.cacher.storage_world import KEYS, REACHED, Step, play
+from tests.conftest import PROFILE
 
 APPS, NODES = st.sampled_from(["x", "y"]), st.sampled_from(["m", "n"])
 SCOPES = st.sampled_from(
@@ -177,16 +178,16 @@ TO_BE_REACHED = (
     "an update was tried again",
     "a precondition failed",
     "a page with another to come",
-    "a page was compacted",
     "a bookmark",
     "a consistency check",
     "a watch ended by EndOfChannel",
     "a watch ended by Expired",
-    "a watch ended by TooLargeResourceVersion",
     "Expired",
     "NotReady",
     "TooLargeResourceVersion",
 )
+# These need luck: which scripts are drawn shifts with each change of the code, from which Hypothesis takes constants.
+TO_BE_REACHED_BY_MANY = ("a page was compacted", "a watch ended by TooLargeResourceVersion")
 
 
 class TestStorageAgainstModel(StorageAgainstModel.TestCase):  # type: ignore[valid-type, misc]
@@ -196,7 +197,8 @@ class TestStorageAgainstModel(StorageAgainstModel.TestCase):  # type: ignore[val
         """Every script is judged, and together they came to everything that there is to judge."""
         REACHED.clear()
         super().runTest()
-        assert [what for what in TO_BE_REACHED if not REACHED[what]] == []
+        wanted = TO_BE_REACHED + TO_BE_REACHED_BY_MANY * (PROFILE == "long")
+        assert [what for what in wanted if not REACHED[what]] == []
 
     # By these marks Hypothesis' plugin knows it, and counts its examples.
     runTest.is_hypothesis_test = True  # type: ignore[attr-defined]
