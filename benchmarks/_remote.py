@@ -96,7 +96,7 @@ def remote_rows(*, quick: bool = False) -> Iterator[Row]:
     scale = 10 if quick else 1
     for binary, version in etcds():
         for what, events in (("txns of 100", 100_000), ("replay", 100_000), ("flat out", 30_000), ("paced", 20_000)):
-            for path in ("watch", "cache"):
+            for path in ("watch", "watch, prev_kv", "cache"):
                 yield Row(binary, version, what, path, events // scale, 0)
         for path in ("range", "storage", "cache start"):
             yield Row(binary, version, "list", path, 0, 100_000 // scale)
@@ -245,9 +245,13 @@ class _Reader:
 
     @asynccontextmanager
     async def open(self, path: str) -> AsyncIterator[None]:
-        if path == "watch":
+        if path != "cache":
             async with self._etcd.watch(
-                PREFIX, prefix_end(PREFIX.encode()), start_revision=self._start + 1, prev_kv=True, progress_notify=True
+                PREFIX,
+                prefix_end(PREFIX.encode()),
+                start_revision=self._start + 1,
+                prev_kv=path == "watch, prev_kv",
+                progress_notify=True,
             ) as watch:
 
                 async def receive() -> tuple[int, int]:
@@ -297,7 +301,7 @@ class _Since(EtcdListerWatcher):
     """Begins in the past, when nothing was there: so a cache catches up by its watch and not by a list."""
 
     def __init__(self, etcd: RemoteEtcd, revision: int) -> None:
-        super().__init__(etcd, PREFIX, ObjectReader(FIELDS))
+        super().__init__(etcd, PREFIX, ObjectReader(FIELDS), with_previous=False)
         self._since = revision
 
     async def list(self, *, resource_version: str = "", page_size: int = 0, page: str = "") -> Page:
@@ -354,7 +358,7 @@ async def _list(etcd: RemoteEtcd, path: str, spent: _Spent, elapsed: list[float]
         listed = await storage.get_list("/pods/", ListOptions())
         done()
         return len(listed.objects)
-    source = EtcdListerWatcher(etcd, PREFIX, ObjectReader(FIELDS))
+    source = EtcdListerWatcher(etcd, PREFIX, ObjectReader(FIELDS), with_previous=False)
     cacher = Cacher(source, prefix=PREFIX, random=Random(2), indexed=FIELDS)
     async with trio.open_nursery() as nursery:
         await nursery.start(cacher.run)

@@ -4,7 +4,7 @@
                              or, with its cache off:      EtcdStorage ───────────────── StoreReader ── Resource
 
 A Resource is the reader's door: lists and watches in the API's words. Its cache, if any, starts when it is first used, and is
-filled by an EtcdListerWatcher: a watch of EtcdStorage would decode each previous object, which the cache has.
+filled by an EtcdListerWatcher: a watch of EtcdStorage would be sent and decode each previous object, which the cache has.
 """
 
 from __future__ import annotations
@@ -241,7 +241,9 @@ class Cluster:
             indexed=info.indexed,
             supports_progress=supports_progress,
             metrics=CacheMetrics(self._metrics, **labels),
-            lister_watcher=EtcdListerWatcher(self.etcd, info.prefix, ObjectReader(info.fields, absent=absent)),
+            lister_watcher=EtcdListerWatcher(
+                self.etcd, info.prefix, ObjectReader(info.fields, absent=absent), with_previous=False
+            ),
             consistency_period_s=self._consistency_period_s,
         )
         return CachedReader(cached, info.prefix, root, self._nursery)

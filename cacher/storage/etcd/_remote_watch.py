@@ -28,7 +28,7 @@ from ._protocol import CompactedError, EtcdError, WatchFilter, WatchResponse
 from ._remote_errors import Asked, CallFailed, Fate, error_of, meaning
 from ._version import tells_progress
 from ._watch_assembly import Assembly, merged
-from ._wire import event, progress_request, watch_request
+from ._wire import events, progress_request, watch_request
 
 if TYPE_CHECKING:
     from ._connections import Connections
@@ -333,7 +333,7 @@ class _Stream:
 
 def _whole(assembly: Assembly, message: Message) -> list[WatchResponse]:
     if message.events:
-        return assembly.events([event(told) for told in message.events], more_follow=message.fragment)
+        return assembly.events(events(message), more_follow=message.fragment)
     progress = assembly.progress(message.header.revision)
     return [] if progress is None else [progress]
 
