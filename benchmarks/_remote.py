@@ -96,7 +96,7 @@ def remote_rows(*, quick: bool = False) -> Iterator[Row]:
     scale = 10 if quick else 1
     for binary, version in etcds():
         for what, events in (("txns of 100", 100_000), ("replay", 100_000), ("flat out", 30_000), ("paced", 20_000)):
-            for path in ("watch", "watch, prev_kv", "cache"):
+            for path in ("watch", "prev_kv", "cache"):
                 yield Row(binary, version, what, path, events // scale, 0)
         for path in ("range", "storage", "cache start"):
             yield Row(binary, version, "list", path, 0, 100_000 // scale)
@@ -250,7 +250,7 @@ class _Reader:
                 PREFIX,
                 prefix_end(PREFIX.encode()),
                 start_revision=self._start + 1,
-                prev_kv=path == "watch, prev_kv",
+                prev_kv=path == "prev_kv",
                 progress_notify=True,
             ) as watch:
 
