@@ -18,11 +18,15 @@ import pytest
 import trio
 import trio.testing
 
-from cacher.storage.etcd import RemoteEtcd, open_remote_etcd
+from cacher.storage.etcd import Etcd, EtcdWatch, RemoteEtcd, open_remote_etcd, prefix_end
 from tests.etcd_binaries import CURE, EtcdBinary, etcd_binaries
 from tests.etcd_server import EtcdServer, start_etcd_server
+from tests.tcp_proxy import TcpProxy, open_tcp_proxy
 
 RATE = 20.0
+HANG_S = 60.0
+END = prefix_end(b"a/")
+"""Tests write below `a/`."""
 
 
 def shared_server(*, flags: Callable[[EtcdBinary], Sequence[str]] = lambda _: ()) -> Any:
@@ -63,3 +67,54 @@ async def open_emptied(server: EtcdServer) -> AsyncIterator[RemoteEtcd]:
     ) as etcd:
         await etcd.delete(b"\0", b"\0")
         yield etcd
+
+
+def run(async_fn: Callable[..., Awaitable[object]], *args: object) -> None:
+    """`async_fn` run to its end under the real clock; within a minute, or it hangs."""
+
+    async def main() -> None:
+        with trio.fail_after(HANG_S):
+            await async_fn(*args)
+
+    trio.run(main)
+
+
+@asynccontextmanager
+async def opened(server: EtcdServer, **options: Any) -> AsyncIterator[RemoteEtcd]:
+    """A client of `server`."""
+    async with open_remote_etcd(server.endpoint, random=Random(1), **options) as etcd:
+        yield etcd
+
+
+@asynccontextmanager
+async def through_proxy(server: EtcdServer, **options: Any) -> AsyncIterator[tuple[RemoteEtcd, RemoteEtcd, TcpProxy]]:
+    """A client behind a proxy, one that has none, and the proxy."""
+    async with (
+        open_tcp_proxy(server.client_port, random=Random(2)) as proxy,
+        open_remote_etcd(f"http://127.0.0.1:{proxy.port}", random=Random(1), **options) as far,
+        opened(server) as near,
+    ):
+        await near.delete(b"a/", END)
+        yield far, near, proxy
+
+
+async def values(watch: EtcdWatch, count: int) -> list[bytes]:
+    """What the next `count` events wrote, each of a revision that was not there before."""
+    found: list[bytes] = []
+    last = 0
+    while len(found) < count:
+        response = await watch.receive()
+        assert all(event.kv.mod_revision > last for event in response.events)
+        last = max(last, response.revision)
+        found += [event.kv.value for event in response.events]
+    return found
+
+
+def numbers(first: int, after: int) -> list[bytes]:
+    """What `put_numbers` writes."""
+    return [b"%d" % number for number in range(first, after)]
+
+
+async def put_numbers(etcd: Etcd, first: int, after: int) -> None:
+    for number in range(first, after):
+        await etcd.put("a/k", str(number))

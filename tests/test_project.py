@@ -60,7 +60,7 @@ BRIDGES = {
     ),
     "tests/cacher/storage/etcd/test_bridge.py": (
         {"trio.to_thread"},
-        "what is bridged there is a thread and a task",
+        "one end of a bridge is a thread",
     ),
     "cacher/simulation/_meter.py": (
         {"time"},
