@@ -17,6 +17,8 @@ from rich.table import Table
 
 from ._durable import VALUE_BYTES, Durable, Kept, durables, measure_durable
 from ._path import OBJECT_BYTES, Case, Measured, cases, measure
+from ._remote import CURE, KEYS, Ingested, measure_remote, remote_rows
+from ._remote import Row as RemoteRow
 from ._storage import PEER, Row, Sized, measure_lists, peer, sizes
 
 PIPED_WIDTH = 130
@@ -29,14 +31,16 @@ def main() -> None:
     rows = [case for case in cases(quick=options.quick) if options.only in case.name]
     lists = [sized for sized in sizes(quick=options.quick) if options.only in sized.name]
     disks = [case for case in durables(quick=options.quick) if options.only in case.name]
+    remote = [row for row in remote_rows(quick=options.quick) if options.only in row.name]
     results: dict[Case, list[Measured]] = {case: [] for case in rows}
     listed: dict[Sized, list[list[Row]]] = {sized: [] for sized in lists}
     kept: dict[Durable, list[Kept]] = {case: [] for case in disks}
+    ingested: dict[RemoteRow, list[Ingested]] = {row: [] for row in remote}
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPED_WIDTH)
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("measuring", total=(len(rows) + len(lists) + len(disks)) * options.runs)
+        task = progress.add_task("measuring", total=(len(rows) + len(lists) + len(disks) + len(remote)) * options.runs)
         for run in range(options.runs):  # interleaved, so that a noisy minute does not fall on one row
             for case in rows:
                 progress.update(task, description=case.name)
@@ -50,14 +54,22 @@ def main() -> None:
                 progress.update(task, description=disk.name)
                 kept[disk].append(measure_durable(disk, seed=run))
                 progress.advance(task)
+            for row in remote:
+                progress.update(task, description=row.name)
+                ingested[row].append(measure_remote(row))
+                progress.advance(task)
     if rows:
         console.print(_table(results, options.runs))
     for sized, runs in listed.items():
         console.print(_list_table(sized, runs))
     if kept:
         console.print(_durable_table(kept, options.runs))
+    if ingested:
+        console.print(_remote_table(ingested, options.runs))
+    elif options.only in "etcd":
+        console.print(f"ingest from a real etcd: not measured, there is none here: {CURE}")
     if options.json:
-        Path(options.json).write_text(json.dumps(_document(results, listed, kept), indent=1) + "\n")
+        Path(options.json).write_text(json.dumps(_document(results, listed, kept, ingested), indent=1) + "\n")
 
 
 def _options() -> argparse.Namespace:
@@ -106,6 +118,38 @@ def _durable_table(kept: dict[Durable, list[Kept]], runs: int) -> Table:
     return table
 
 
+def _remote_table(ingested: dict[RemoteRow, list[Ingested]], runs: int) -> Table:
+    table = Table(
+        title=f"ingest from a real etcd, {KEYS:,} keys with objects of {OBJECT_BYTES} bytes, median of {runs} (best)",
+        caption=f"{_machine()}\nCPU: the reader's process alone; delays: p50/p99 (least p99)",
+    )
+    for heading in ("row", "a second", "CPU µs each", "ack → here, ms", "sent → here, ms", "seconds", "load"):
+        table.add_column(heading, justify="left" if heading == "row" else "right")
+    for row, measured in ingested.items():
+        rates = [one.count / one.elapsed_s for one in measured]
+        cpu = [one.cpu_s / one.count * 1e6 for one in measured]
+        elapsed = [one.elapsed_s for one in measured]
+        table.add_row(
+            row.name,
+            f"{statistics.median(rates):,.0f} ({max(rates):,.0f})",
+            f"{statistics.median(cpu):.1f} ({min(cpu):.1f})",
+            _delays([one.after_ack_s for one in measured]),
+            _delays([one.after_sent_s for one in measured]),
+            f"{statistics.median(elapsed):.2f} ({min(elapsed):.2f})",
+            f"{statistics.median([one.load for one in measured]):.1f}",
+        )
+    return table
+
+
+def _delays(runs: list[tuple[float, float] | None]) -> str:
+    """p50/p99, the medians of the runs; and the least p99."""
+    found = [run for run in runs if run is not None]
+    if not found:
+        return "–"
+    p50, p99 = (statistics.median([run[which] for run in found]) * 1e3 for which in (0, 1))
+    return f"{p50:.1f}/{p99:.1f} ({min(run[1] for run in found) * 1e3:.1f})"
+
+
 def _list_table(sized: Sized, runs: list[list[Row]]) -> Table:
     table = Table(
         title=f"CacherStorage, {sized.name} of {OBJECT_BYTES} bytes, median of {len(runs)} (least–most)",
@@ -151,7 +195,10 @@ def _machine() -> str:
 
 
 def _document(
-    results: dict[Case, list[Measured]], listed: dict[Sized, list[list[Row]]], kept: dict[Durable, list[Kept]]
+    results: dict[Case, list[Measured]],
+    listed: dict[Sized, list[list[Row]]],
+    kept: dict[Durable, list[Kept]],
+    ingested: dict[RemoteRow, list[Ingested]],
 ) -> dict[str, object]:
     return {
         "machine": _machine(),
@@ -174,6 +221,10 @@ def _document(
         "durable": [
             {"name": case.name, "puts": case.puts, "runs": [msgspec.to_builtins(one) for one in measured]}
             for case, measured in kept.items()
+        ],
+        "remote": [
+            {"name": row.name, "runs": [msgspec.to_builtins(one) for one in measured]}
+            for row, measured in ingested.items()
         ],
     }
 

@@ -140,7 +140,7 @@ async def _measure(objects: int, seed: int) -> list[Row]:
     random = Random(seed)
     async with open_embedded_etcd(random=random) as etcd:
         for number in range(objects):
-            await etcd.put("/registry" + _key(number), _pod(number))
+            await etcd.put("/registry" + object_key(number), pod(number))
         remote: Any = _Remote(etcd)
         counted = MetricsRegistry()
         below = EtcdStorage(
@@ -176,7 +176,7 @@ def _calls(storage: CacherStorage, below: EtcdStorage, objects: int, random: Ran
     everything, tenth, thousandth = "/pods/", "/pods/tenth/", "/pods/ns-7/"
     tier, label = Selector.of(labels="tier=tier-7"), Selector.of(labels="app=app-7")
     field = Selector.of(fields="spec.nodeName=node-7")
-    some = [_key(random.randrange(objects)) for _ in range(64)]
+    some = [object_key(random.randrange(objects)) for _ in range(64)]
     turn = 0
     pages: list[str] = []
 
@@ -277,7 +277,7 @@ _touched = iter(range(1 << 60))
 async def _touch(storage: CacherStorage, objects: int) -> None:
     number = next(_touched)
     await storage.guaranteed_update(
-        _key(number * 7919 % objects), lambda present, meta: Update(_changed(present, number))
+        object_key(number * 7919 % objects), lambda present, meta: Update(_changed(present, number))
     )
 
 
@@ -307,14 +307,14 @@ def _copied(kv: KeyValue) -> KeyValue:
     return msgspec.structs.replace(kv, value=bytes(bytearray(kv.value)))
 
 
-def _key(number: int) -> str:
+def object_key(number: int) -> str:
     namespace = "tenth" if number % 10 == 0 else f"ns-{number % 1000}"
     return f"/pods/{namespace}/pod-{number:06}"
 
 
-def _pod(number: int) -> bytes:
+def pod(number: int) -> bytes:
     """A pod of about 1 KB: what the peer's figures use."""
-    _, _, namespace, name = _key(number).split("/")
+    _, _, namespace, name = object_key(number).split("/")
     pod: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -346,7 +346,7 @@ def _measure_history(objects: int) -> list[Row]:
     codec = Codec(fields=("spec.nodeName",))
 
     def changed(number: int, revision: int) -> Object:
-        return codec.decode("/registry" + _key(number), bytes(bytearray(_pod(number))), revision)
+        return codec.decode("/registry" + object_key(number), bytes(bytearray(pod(number))), revision)
 
     cache = WatchCache(ring=Ring(), clock=lambda: 0.0, indexed=("spec.nodeName",))
     cache.replace(Replacement(tuple(changed(number, 1) for number in range(objects)), 1, ()))

@@ -5,8 +5,8 @@
                              and for its verbs:    the same storage ─ ReadyStorage ─ RegistryStore ─ ResourceDoor ─ Resource
 
 A Resource is the door for code in this process: lists and watches from the cache, and the API's verbs with their rules. Its
-cache, if any, starts when it is first used, and is filled by an EtcdListerWatcher: a watch of EtcdStorage would decode each
-previous object, which the cache has.
+cache, if any, starts when it is first used, and is filled by an EtcdListerWatcher: a watch of EtcdStorage would be
+sent and decode each previous object, which the cache has.
 """
 
 from __future__ import annotations
@@ -267,7 +267,9 @@ class Cluster:
             indexed=info.indexed,
             supports_progress=supports_progress,
             metrics=CacheMetrics(self._metrics, **labels),
-            lister_watcher=EtcdListerWatcher(self.etcd, info.prefix, ObjectReader(info.fields, absent=absent)),
+            lister_watcher=EtcdListerWatcher(
+                self.etcd, info.prefix, ObjectReader(info.fields, absent=absent), with_previous=False
+            ),
             consistency_period_s=self._consistency_period_s,
         )
         return CachedReader(cached, info.prefix, root, self._nursery)

@@ -44,6 +44,11 @@ class Bridge(Generic[T]):
         """What waits now."""
         return self._weight
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether `take` would wait, or has nothing more to wait for."""
+        return not self._items
+
     # --- the thread's side --------------------------------------------------------------------------------------------
 
     def put(self, item: T, weight: int) -> bool:
@@ -67,8 +72,10 @@ class Bridge(Generic[T]):
     async def take(self, count_max: int) -> list[T]:
         """What has come, oldest first, at most `count_max` items; waits for one. Empty: there will be no more.
 
-        Cancelled, it has taken nothing. Not a checkpoint where something is there.
+        Cancelled, it has taken nothing. A checkpoint unless something is there already.
         """
+        if self._is_over and not self._items:
+            await trio.lowlevel.checkpoint()
         while not (taken := self._take(count_max)):
             if self._is_over:
                 break
