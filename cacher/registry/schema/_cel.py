@@ -35,7 +35,7 @@ from ._field_path import BadPath, field_path
 from ._go_text import at_root
 from ._structural import JSON, Rule, Schema, any_node
 
-OBJECT_WORK_MAX = 1_000_000_000
+OBJECT_WORK_MAX = 200_000_000
 """Of all rules over one object, in the unit of `WORK_MAX`."""
 MESSAGE_BYTES_MAX = 5 * 1024
 """Of what a messageExpression comes to."""
@@ -111,18 +111,20 @@ class RuleTree(msgspec.Struct, frozen=True):
 
 
 def rule_tree(schema: Schema, *, is_resource: bool = False) -> RuleTree | None:
-    """All rules of the schema, compiled; None if there are none."""
+    """All rules of the schema that have a value to look at, compiled; None if there are none."""
     if not any_node(schema, lambda one: bool(one.rules)):
         return None
-    properties = {name: tree for name, one in (schema.properties or {}).items() if (tree := rule_tree(one)) is not None}
-    return RuleTree(
-        schema,
-        compile_rules(schema, is_resource=is_resource),
-        is_resource,
-        properties,
-        rule_tree(schema.additional) if schema.additional is not None else None,
-        rule_tree(schema.items) if schema.items is not None else None,
-    )
+    type_ = cel_type(schema, is_resource=is_resource)
+    if type_ is None:
+        return None
+    named = schema.properties if schema.properties is not None and type_.name == "object" else {}
+    properties = {name: tree for name, one in named.items() if (tree := rule_tree(one)) is not None}
+    additional = rule_tree(schema.additional) if schema.additional is not None and type_.name == "map" else None
+    items = rule_tree(schema.items) if schema.items is not None and type_.name == "list" else None
+    if not (schema.rules or properties or additional or items):
+        return None
+    rules = compile_rules(schema, is_resource=is_resource)
+    return RuleTree(schema, rules, is_resource, properties, additional, items)
 
 
 def rule_errors(tree: RuleTree | None, new: JSON, old: JSON = None, *, path: str = "") -> list[FieldError]:

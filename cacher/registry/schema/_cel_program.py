@@ -27,8 +27,9 @@ from ._cel_types import DYN, CelType, Checked, check
 
 ITERATIONS_MAX = 10_000
 """The library's own bound, which cannot be set; here for the arithmetic."""
-WORK_MAX = 200_000_000
-"""Iterations × calls × letters (or items) that an evaluation may come to: below a second on a small machine."""
+WORK_MAX = 100_000_000
+"""Iterations × (calls, and letters and items that these look at) that an evaluation may come to: about a second on a small
+machine, less for most."""
 
 _EXTENSIONS = ("strings", "optional", "sets", "lists", "two-var-comprehensions")
 _REFUSED = {"lists.range": "range"}
@@ -63,15 +64,22 @@ class Sizes(msgspec.Struct, frozen=True):
 class Program:
     """A compiled expression. Its type is what it comes to."""
 
-    def __init__(self, run: Any, tree: Tree, type_: CelType) -> None:
+    def __init__(self, run: Any, tree: Tree, checked: Checked) -> None:
         self._run = run
-        self.type = type_
+        self.type = checked.type
         self.uses_old_self = "oldSelf" in tree.names
-        self._shape = _shape(tree)
+        self._shape = _shape(tree, checked)
 
     def work(self, sizes: Sizes) -> int:
-        """At most how much an evaluation can come to."""
-        return self._shape.work(sizes)
+        """At most how much an evaluation can come to.
+
+        Raises:
+            EvaluationFailed: it is more than an evaluation may.
+        """
+        work = self._shape.work(sizes)
+        if work > WORK_MAX:
+            raise EvaluationFailed("operation cancelled: actual cost limit exceeded", is_cost=True)
+        return work
 
     def evaluate(self, variables: dict[str, Any], sizes: Sizes) -> Any:
         """What the expression comes to.
@@ -79,8 +87,6 @@ class Program:
         Raises:
             EvaluationFailed: it comes to nothing with these.
         """
-        if self.work(sizes) > WORK_MAX:
-            raise EvaluationFailed("operation cancelled: actual cost limit exceeded", is_cost=True)
         try:
             result = self._run.eval(data=variables)
             if result.type() == cel.Type.ERROR:
@@ -110,7 +116,7 @@ def compile_expression(expression: str, self_type: CelType, *, optional_old_self
     if checked.problems:
         raise BadExpression("\n".join(checked.problems))
     run = _runnable(expression, tree, checked, declared, compiled, optional_old_self=optional_old_self)
-    return Program(run, tree, checked.type)
+    return Program(run, tree, checked)
 
 
 def _runnable(
@@ -191,32 +197,54 @@ class _Shape(msgspec.Struct, frozen=True):
     depth: int
     """Comprehensions within comprehensions."""
     calls: int
+    texts: int
+    """Calls that read a text, a pattern for fifty."""
+    scans: int
+    """Items that are looked at, in lengths of the longest list."""
+    squares: int
+    """Functions that compare each item with each."""
     replaces: int
     """Each may make a text as long as the square of what it was."""
     joins: int
     """Each may make a text of all texts of a list."""
-    squares: int
-    """Functions that compare each item with each."""
 
     def work(self, sizes: Sizes) -> int:
         steps = min(ITERATIONS_MAX, sizes.largest**self.depth) if self.depth else 1
         letters = sizes.longest * (sizes.largest if self.joins else 1)
         letters **= 1 + min(self.replaces, 4)
-        items = 8 * sizes.largest * (sizes.largest if self.squares else 1)
-        return int(steps * self.calls * max(letters, items))
+        items = sizes.largest * (self.scans + self.squares * sizes.largest)
+        return int(steps * (self.calls + self.texts * letters + items))
 
 
-_SQUARES = {"distinct", "sets.contains", "sets.equivalent", "sets.intersects"}
+_TEXTS = frozenset(
+    (
+        "_+_", "contains", "endsWith", "format", "join", "lowerAscii", "quote", "replace", "reverse", "size", "split",
+        "startsWith", "substring", "trim", "upperAscii", "url", "isURL", "quantity", "isQuantity",
+    )
+)  # fmt: skip
+_PATTERNS = frozenset(("find", "findAll", "matches"))
+_LISTS = frozenset(
+    (
+        "isSorted", "sum", "min", "max", "indexOf", "lastIndexOf", "sort", "@sortByAssociatedKeys", "flatten", "slice",
+        "reverse", "join", "format",
+    )
+)  # fmt: skip
+_SQUARES = frozenset(("distinct", "sets.contains", "sets.equivalent", "sets.intersects"))
+_PATTERN_WEIGHT, _LIST_WEIGHT, _SCAN_WEIGHT = 50, 16, 4
+"""What a letter costs a pattern, and an item a function in Python and a comparison, in calls."""
 
 
-def _shape(tree: Tree) -> _Shape:
+def _shape(tree: Tree, checked: Checked) -> _Shape:
     called = [node.name for node in tree.walk() if node.kind == "call"]
+    lists = sum(name in _LISTS for name in called)
     return _Shape(
         depth=_depth(tree.root),
         calls=max(len(called), 1),
+        texts=sum(name in _TEXTS for name in called) + _PATTERN_WEIGHT * sum(name in _PATTERNS for name in called),
+        scans=_LIST_WEIGHT * lists + _SCAN_WEIGHT * checked.scans,
+        squares=sum(name in _SQUARES for name in called),
         replaces=called.count("replace"),
         joins=called.count("join"),
-        squares=sum(name in _SQUARES for name in called),
     )
 
 

@@ -106,6 +106,8 @@ class Checked(msgspec.Struct, frozen=True):
     problems: tuple[str, ...]
     times: tuple[tuple[Node, str], ...]
     """The nodes within objects that are times, and which kind of time."""
+    scans: int
+    """Comparisons and sums that may be of whole lists or maps."""
 
 
 def check(expression: str, tree: Tree, variables: Mapping[str, CelType]) -> Checked:
@@ -115,11 +117,12 @@ def check(expression: str, tree: Tree, variables: Mapping[str, CelType]) -> Chec
     """
     checker = _Checker(expression, tree)
     type_ = checker.infer(tree.root, dict(variables))
-    return Checked(type_, tuple(checker.problems), tuple(checker.times))
+    return Checked(type_, tuple(checker.problems), tuple(checker.times), checker.scans)
 
 
 _COMPARED = {"_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_"}
 _ADDED = {"_+_", "_-_", "_*_", "_/_", "_%_"}
+_WHOLE = {"_==_", "_!=_", "_+_", "@in"}
 _LOGICAL = {"_&&_", "_||_"}
 _NUMBERS = {"int", "uint", "double"}
 _SCALAR_NAMES = {"bool", "int", "uint", "double", "string", "bytes", "timestamp", "duration"}
@@ -132,6 +135,7 @@ class _Checker:
         self._tree = tree
         self.problems: list[str] = []
         self.times: list[tuple[Node, str]] = []
+        self.scans = 0
 
     def infer(self, node: Node, variables: dict[str, CelType]) -> CelType:
         found = self._of(node, variables)
@@ -176,6 +180,8 @@ class _Checker:
     def _call(self, node: Node, variables: dict[str, CelType]) -> CelType:
         target = self.infer(node.target, variables) if node.target is not None else None
         args = [self.infer(one, variables) for one in node.args]
+        if node.name in _WHOLE and not {one.name for one in args} <= _SCALAR_NAMES:
+            self.scans += 1
         if node.name in _LOGICAL:
             for one, type_ in zip(node.args, args, strict=True):
                 if type_.name in _KNOWN - {"bool"}:

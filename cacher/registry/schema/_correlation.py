@@ -14,36 +14,55 @@ from ._structural import JSON, META_FIELDS, Schema
 class Old:
     """A value, and what stood there before. Answers are kept, so all of them together cost O(value)."""
 
-    __slots__ = ("_items", "_new", "_old", "_root", "_schema", "_unchanged")
+    __slots__ = ("_items", "_new", "_old", "_root", "_schema", "_unchanged", "_values")
 
     def __init__(self, schema: Schema | None, new: JSON, old: JSON, *, root: bool = False) -> None:
         self._schema = schema
         self._new = new
         self._old = old
         self._root = root
+        self._values: dict[str, Old] | None = None
         self._items: dict[str, JSON] | None = None
         self._unchanged: bool | None = None
 
     def is_unchanged(self) -> bool:
-        """Whether the value is as it was; false where nothing stood there, or it cannot be known."""
+        """Whether the value is as it was, as far as its schema knows what is in it; false where nothing stood there."""
         if self._schema is None:
             return False
         if self._unchanged is None:
-            self._unchanged = same(self._new, self._old)
+            self._unchanged = self._compare()
         return self._unchanged
 
-    def within(self) -> Old:
-        """The same, for the parts of a restriction: their values are correlated, the whole is not."""
-        return self if self._schema is None else _Within(self)
+    def _compare(self) -> bool:
+        new, old = self._new, self._old
+        if isinstance(new, list) and isinstance(old, list):
+            return len(new) == len(old) and self._compare_items(new, old)
+        if isinstance(new, dict) and isinstance(old, dict):
+            return len(new) == len(old) and all(self._below(name).is_unchanged() for name in new)
+        if isinstance(new, list | dict) or isinstance(old, list | dict):
+            return False
+        return type(new) is type(old) and bool(new == old)
+
+    def _compare_items(self, new: list[JSON], old: list[JSON]) -> bool:
+        if self._schema is not None and self._schema.list_type == "map":
+            return all(self.item(at).is_unchanged() for at in range(len(new)))
+        return same(new, old)
 
     def value(self, name: str) -> Old:
         """Of a map's value. An object's own kind and apiVersion belong to no old ones."""
-        schema = self._schema.child(name) if self._schema is not None else None
-        if schema is None or not isinstance(self._new, dict) or not isinstance(self._old, dict):
-            return UNRELATED
-        if name not in self._old or (self._root and name in META_FIELDS[:2]):
-            return UNRELATED
-        return Old(schema, self._new[name], self._old[name])
+        return UNRELATED if self._root and name in META_FIELDS[:2] else self._below(name)
+
+    def _below(self, name: str) -> Old:
+        if self._values is None:
+            self._values = {}
+        if name not in self._values:
+            schema = self._schema.child(name) if self._schema is not None else None
+            is_known = schema is not None and isinstance(self._new, dict) and isinstance(self._old, dict)
+            if is_known and name in self._new and name in self._old:
+                self._values[name] = Old(schema, self._new[name], self._old[name])
+            else:
+                self._values[name] = UNRELATED
+        return self._values[name]
 
     def item(self, at: int) -> Old:
         """Of an item of a list."""
@@ -61,39 +80,16 @@ class Old:
         return None if keys is None else self._items.get(keys)
 
 
-class _Within(Old):
-    __slots__ = ("_of",)
-
-    def __init__(self, of: Old) -> None:
-        super().__init__(of._schema, of._new, of._old, root=of._root)
-        self._of = of
-
-    def is_unchanged(self) -> bool:
-        return False
-
-    def within(self) -> Old:
-        return self
-
-    def value(self, name: str) -> Old:
-        return self._of.value(name)
-
-    def item(self, at: int) -> Old:
-        return self._of.item(at)
-
-
 UNRELATED = Old(None, None, None)
 """A value that nothing stood in the place of: it is judged as it is."""
 
 
 def item_keys(schema: Schema, item: JSON) -> str | None:
-    """What tells an item of a list with keys from the others; None where it has no such thing."""
+    """What tells an item of a list with keys from the others; None where it lacks one of them."""
     if not isinstance(item, dict):
         return None
-    return compact([_key(schema, name, item) for name in schema.list_map_keys])
-
-
-def _key(schema: Schema, name: str, item: dict[str, JSON]) -> JSON:
-    return [item[name]] if name in item else []
+    keys = [item.get(name) for name in schema.list_map_keys]
+    return compact(keys) if all(isinstance(one, str | bool | int | float) for one in keys) else None
 
 
 def items_by_keys(schema: Schema, items: JSON) -> dict[str, JSON]:

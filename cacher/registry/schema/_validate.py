@@ -87,7 +87,7 @@ def _validate(schema: Schema, value: JSON, at: _At) -> _Found:
     found = _Found()
     if value is None:
         _check_null(schema, at, found)
-        return found
+        return _unless_unchanged(found, at)
     _check_type(schema, value, at, found)
     _check_alternatives(schema, value, at, found)
     found.matches += 1
@@ -105,11 +105,16 @@ def _validate(schema: Schema, value: JSON, at: _At) -> _Found:
         _check_map(schema, value, at, found)
         found.matches += 1
     found.matches += 1
-    if found.errors and at.old.is_unchanged():
-        unchanged = _Found()
-        unchanged.matches = found.matches
-        return unchanged
-    return found
+    return _unless_unchanged(found, at)
+
+
+def _unless_unchanged(found: _Found, at: _At) -> _Found:
+    """What was found, or nothing where the value is as it was."""
+    if not found.errors or not at.old.is_unchanged():
+        return found
+    unchanged = _Found()
+    unchanged.matches = found.matches
+    return unchanged
 
 
 # --- types ------------------------------------------------------------------------------------------------------------
@@ -177,20 +182,19 @@ def _check_alternatives(schema: Schema, value: JSON, at: _At, found: _Found) -> 
     if not (schema.any_of or schema.one_of or schema.all_of or schema.not_):
         return
     where = go_quoted(at.path)
-    unrelated = _At(at.path, UNRELATED) if at.old is UNRELATED else at
     if schema.any_of:
-        _check_any(schema.any_of, value, unrelated, where, found)
+        _check_any(schema.any_of, value, at, where, found)
     if schema.one_of:
-        _check_one(schema.one_of, value, unrelated, where, found)
+        _check_one(schema.one_of, value, at, where, found)
     if schema.all_of:
-        _check_all(schema.all_of, value, unrelated, where, found)
-    if schema.not_ is not None and not _validate_part(schema.not_, value, unrelated).errors:
+        _check_all(schema.all_of, value, at, where, found)
+    if schema.not_ is not None and not _validate_part(schema.not_, value, at).errors:
         found.say(f"{where} must not validate the schema (not)")
 
 
 def _validate_part(schema: Schema, value: JSON, at: _At) -> _Found:
-    """A restriction of the same value: what is unchanged is overlooked within it, and it itself is not."""
-    return _validate(schema, value, _At(at.path, at.old.within()))
+    """A restriction of the same value: nothing within it is overlooked for being unchanged, as in the API."""
+    return _validate(schema, value, _At(at.path, UNRELATED))
 
 
 def _nearest(results: list[_Found]) -> _Found:
@@ -404,4 +408,4 @@ def _check_map(schema: Schema, value: dict[str, JSON], at: _At, found: _Found) -
     for name in schema.required:
         if name not in value:
             text = f"{at.path}.{name} in body is required"
-            found.add(text, required(f"{at.path}.{name}".removeprefix(".")))
+            found.add(text, required(at_root(f"{at.path}.{name}".removeprefix("."))))

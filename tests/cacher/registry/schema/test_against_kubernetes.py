@@ -11,7 +11,7 @@ import pathlib
 
 import pytest
 
-from cacher.registry.schema import definition_errors, prepared_for_create, read_schema, with_defaults
+from cacher.registry.schema import Version, definition_errors, prepared_for_create, read_schema, with_defaults
 from cacher.registry.schema._cel import rule_errors, rule_tree
 from cacher.registry.schema._default import defaulted
 from cacher.registry.schema._list_types import duplicate_errors
@@ -89,3 +89,23 @@ def test_definitions_are_refused_for_the_same_reasons_as_there():
         if found != case["errors"]:
             wrong.append((case, found))
     assert not wrong
+
+
+def test_updates_overlook_what_they_leave_as_it_was_where_it_is_overlooked_there():
+    wrong = []
+    for case in lines("updates.jsonl"):
+        version = Version("example.com", "Widget", {"name": "v1", "schema": {"openAPIV3Schema": case["schema"]}})
+        found = shown(version.validate(case["obj"], case["old"]))
+        if found != case["errors"]:
+            wrong.append((case, found))
+    assert not wrong
+
+
+def test_the_table_of_updates_has_errors_that_are_overlooked_and_ones_that_are_not():
+    cases = lines("updates.jsonl")
+    overlooked = 0
+    for case in cases:
+        version = Version("example.com", "Widget", {"name": "v1", "schema": {"openAPIV3Schema": case["schema"]}})
+        overlooked += len(shown(version.validate(case["obj"]))) > len(case["errors"])
+    assert overlooked > 9
+    assert sum(bool(case["errors"]) for case in cases) > 9
