@@ -8,6 +8,7 @@ Pure. Source: kubernetes/apiserver pkg/cel (common/schemas.go, escaping.go).
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 
@@ -25,6 +26,7 @@ _RESERVED = frozenset(
 _ESCAPES = {"__": "__underscores__", ".": "__dot__", "-": "__dash__", "/": "__slash__"}
 
 
+@functools.lru_cache(maxsize=4096)  # asked for each field of each object, of the few names that schemas have
 def escaped(name: str) -> str | None:
     """The name of a field as an expression says it; None: no expression can.
 

@@ -30,7 +30,7 @@ from ._metadata import CheckMetadata, embedded_errors, known_metadata, with_know
 from ._prune import pruned
 from ._scale import ScalePaths, read_scale
 from ._shape import shape_problem
-from ._structural import JSON, Schema, read_schema
+from ._structural import JSON, Schema, any_node, read_schema
 from ._validate import value_errors
 
 
@@ -95,6 +95,8 @@ class Version:
         self.scale: ScalePaths | None = read_scale(subresources)
         self.columns: tuple[Column, ...] = read_columns(raw.get("additionalPrinterColumns"))
         self._selectable = _selectable_paths(raw.get("selectableFields"))
+        self._has_embedded = any_node(self.schema, lambda one: one.is_embedded)
+        self._has_list_types = any_node(self.schema, lambda one: one.list_type in ("set", "map"))
         self._rules: RuleTree | None = rule_tree(self.schema, is_resource=True)
 
     @property
@@ -110,7 +112,7 @@ class Version:
         Raises:
             BadMetadata: its metadata, or those of an object within it, have a wrong type.
         """
-        made, unknown = with_known_metadata(self.schema, obj)
+        made, unknown = with_known_metadata(self.schema, obj) if self._has_embedded else (obj, [])
         metadata = made.get("metadata")
         if metadata is not None:
             known, dropped = known_metadata(metadata)
@@ -212,8 +214,10 @@ class Version:
         old: dict[str, JSON] | None,
         check_metadata: CheckMetadata | None,
     ) -> list[FieldError]:
-        found = embedded_errors(self.schema, new, check_metadata=check_metadata)
-        if old is None or not duplicate_errors(self.schema, old):
+        found: list[FieldError] = []
+        if self._has_embedded:
+            found += embedded_errors(self.schema, new, check_metadata=check_metadata)
+        if self._has_list_types and (old is None or not duplicate_errors(self.schema, old)):
             found += duplicate_errors(self.schema, new)
         if self._rules is None:
             return found

@@ -8,6 +8,7 @@ Differs: an e-mail address with a comment or a quoted local part, which Go's net
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import ipaddress
 import re
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from ._patterns import compiled
 
 
+@functools.lru_cache(maxsize=1024)  # asked for each value, of the few pairs that schemas have
 def enforced_format(name: str, type_: str) -> str:
     """The format as it counts for a value of this type ("" is any, or integer-or-text): "" where it is only a remark."""
     if type_ in ("", "string"):

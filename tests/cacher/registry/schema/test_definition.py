@@ -182,7 +182,7 @@ def test_a_definition_of_wrong_json_types_is_said_to_be_that(spoil, problem):
 
 def test_a_schema_is_nested_a_hundred_deep_at_most():
     def nested(depth):
-        schema = {"type": "string"}
+        schema: dict[str, object] = {"type": "string"}
         for _ in range(depth):
             schema = {"type": "array", "items": schema}
         return crd(schema={"openAPIV3Schema": {"type": "object", "properties": {"a": schema}}})
@@ -319,3 +319,12 @@ def test_an_object_within_an_object_has_metadata_of_its_own():
         return [invalid(path, metadata["name"], "seen")]
 
     assert str(made.validate(obj, check_metadata=check)[1]) == 'spec.t.metadata: Invalid value: "a/b": seen'
+
+
+def test_what_is_not_structural_is_said_in_the_order_of_the_texts():
+    schema = {"type": "object", "properties": {"x": {}}, "anyOf": [{"type": "string"}]}
+    fields = [
+        error.field.removeprefix("spec.validation.openAPIV3Schema.")
+        for error in definition_errors(crd(schema={"openAPIV3Schema": schema}))
+    ]
+    assert fields == ["anyOf[0].type", "properties[x].type"]
