@@ -82,6 +82,11 @@ def definition_errors(crd: dict[str, JSON], old: dict[str, JSON] | None = None) 
     return found
 
 
+def definition_status_errors(crd: dict[str, JSON]) -> list[FieldError]:
+    """What is wrong with the definition's status alone."""
+    return list(_names_errors(_map(_map(crd.get("status")).get("acceptedNames")), "status.acceptedNames"))
+
+
 def _map(value: JSON) -> dict[str, JSON]:
     return value if isinstance(value, dict) else {}
 

@@ -95,8 +95,7 @@ def with_established(crd: dict[str, JSON], *, now: str) -> dict[str, JSON]:
 
 def is_established(crd: dict[str, JSON]) -> bool:
     """Whether its objects are served."""
-    established = _condition(_map(crd.get("status")), "Established")
-    return established is not None and established["status"] == "True"
+    return _is_true(crd, "Established")
 
 
 def with_deletion_pending(crd: dict[str, JSON], *, now: str) -> dict[str, JSON]:
@@ -110,8 +109,39 @@ def with_deletion_in_progress(crd: dict[str, JSON], *, now: str) -> dict[str, JS
     return _terminating(crd, "InstanceDeletionInProgress", "CustomResource deletion is in progress", now=now)
 
 
-def _terminating(crd: dict[str, JSON], reason: str, message: str, *, now: str) -> dict[str, JSON]:
-    status = _with_condition(_map(crd.get("status")), "Terminating", "True", reason, message, now=now)
+def with_deletion_failed(crd: dict[str, JSON], problem: str, *, now: str) -> dict[str, JSON]:
+    """While its objects cannot be deleted."""
+    return _terminating(crd, "InstanceDeletionFailed", f"could not issue all deletes: {problem}", now=now)
+
+
+def with_objects_deleted(crd: dict[str, JSON], *, now: str) -> dict[str, JSON]:
+    """As it is let go: its objects are gone, or were never served, and its finalizer is too."""
+    done = ("InstanceDeletionCompleted", "removed all instances")
+    never = ("NeverEstablished", "resource was never established")
+    made = _terminating(crd, *(done if is_established(crd) else never), now=now, state="False")
+    metadata = _map(crd.get("metadata"))
+    left = [name for name in metadata.get("finalizers") or [] if name != FINALIZER]
+    kept = {name: value for name, value in metadata.items() if name != "finalizers"}
+    return {**made, "metadata": {**kept, "finalizers": left} if left else kept}
+
+
+def is_terminating(crd: dict[str, JSON]) -> bool:
+    """Whether its objects are about to be deleted, and none may be created."""
+    return _is_true(crd, "Terminating")
+
+
+def is_accepted(crd: dict[str, JSON]) -> bool:
+    """Whether all of its names are its own."""
+    return _is_true(crd, "NamesAccepted")
+
+
+def _is_true(crd: dict[str, JSON], type_: str) -> bool:
+    condition = _condition(_map(crd.get("status")), type_)
+    return condition is not None and condition["status"] == "True"
+
+
+def _terminating(crd: dict[str, JSON], reason: str, message: str, *, now: str, state: str = "True") -> dict[str, JSON]:
+    status = _with_condition(_map(crd.get("status")), "Terminating", state, reason, message, now=now)
     return {**crd, "status": status}
 
 

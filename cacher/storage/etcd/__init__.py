@@ -36,6 +36,7 @@ from ._protocol import Operation as Operation
 from ._protocol import Put as Put
 from ._protocol import Range as Range
 from ._protocol import RangeResult as RangeResult
+from ._protocol import RequestTooLargeError as RequestTooLargeError
 from ._protocol import Txn as Txn
 from ._protocol import TxnResult as TxnResult
 from ._protocol import WatchFilter as WatchFilter

@@ -41,6 +41,7 @@ from ._protocol import (
     Put,
     Range,
     RangeResult,
+    RequestTooLargeError,
     Txn,
     TxnResult,
     WriteResult,
@@ -270,7 +271,7 @@ class Mvcc:
 
     def _check_size(self, size_bytes: int) -> None:
         if size_bytes > self._request_bytes_max:
-            raise InvalidRequestError(
+            raise RequestTooLargeError(
                 f"etcdserver: request is too large: {size_bytes} bytes, at most {self._request_bytes_max}: write less"
             )
 

@@ -209,6 +209,10 @@ class InvalidRequestError(EtcdError):
     """The request makes no sense (an empty key, a negative limit, too many operations); the message says what would."""
 
 
+class RequestTooLargeError(InvalidRequestError):
+    """The request is larger than etcd's --max-request-bytes (1.5 MiB): write less, or less at once."""
+
+
 class EtcdWatch(Protocol):
     """An open watch."""
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from watch import Object, ObjectDecodeError
 
 from .._codec import Codec
-from .._errors import InternalError
+from .._errors import InternalError, RequestTooLarge
 from .._keys import go_quoted
 from .._metrics import EtcdMetrics
-from ._protocol import Compare, Etcd, Operation, Range, RangeResult, TxnResult
+from ._protocol import Compare, Etcd, Operation, Range, RangeResult, RequestTooLargeError, TxnResult
 
 
 class Requests:
@@ -45,12 +45,18 @@ class Requests:
         return result
 
     async def swap(self, operation: str, compare: Compare, change: Operation, *, read: bool = True) -> TxnResult:
-        """`change` if `compare` holds; else, with `read`, what is under its key. `operation`: "create", "update", "delete"."""
+        """`change` if `compare` holds; else, with `read`, what is under its key. `operation`: "create", "update", "delete".
+
+        Raises:
+            RequestTooLarge: etcd does not take so much at once.
+        """
         failure: Sequence[Operation] = [Range(compare.key)] if read else []
         began_at, failed = self._clock(), True
         try:
             result = await self.etcd.txn([compare], [change], failure)
             failed = False
+        except RequestTooLargeError as error:
+            raise RequestTooLarge from error
         finally:
             self.metrics.request(operation, self._clock() - began_at, failed=failed)
         return result
