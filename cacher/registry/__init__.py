@@ -9,6 +9,8 @@ from ._admission import Admission as Admission
 from ._admission import AdmitAll as AdmitAll
 from ._admission import NamespaceLifecycle as NamespaceLifecycle
 from ._configmaps import ConfigMapStrategy as ConfigMapStrategy
+from ._custom_codec import CustomResourceCodec as CustomResourceCodec
+from ._definition_service import Definitions as Definitions
 from ._deployment import DeploymentStatusStrategy as DeploymentStatusStrategy
 from ._deployment import DeploymentStorage as DeploymentStorage
 from ._deployment import DeploymentStrategy as DeploymentStrategy
@@ -78,6 +80,7 @@ from ._rest import Getter as Getter
 from ._rest import GracefulDeleter as GracefulDeleter
 from ._rest import KindProvider as KindProvider
 from ._rest import Lister as Lister
+from ._rest import ListKindProvider as ListKindProvider
 from ._rest import NamedCreater as NamedCreater
 from ._rest import ObjectPage as ObjectPage
 from ._rest import Patcher as Patcher
@@ -99,6 +102,7 @@ from ._schemas import Endpoint as Endpoint
 from ._schemas import FieldManager as FieldManager
 from ._schemas import Schemas as Schemas
 from ._secrets import SecretStrategy as SecretStrategy
+from ._serving import OpenStorage as OpenStorage
 from ._storage_errors import Operation as Operation
 from ._storage_errors import api_error as api_error
 from ._store import Descriptor as Descriptor

@@ -43,10 +43,10 @@ def before_create(strategy: CreateStrategy, context: Context, obj: JSONObject, k
     obj = in_namespace(obj, context.namespace, namespaced=strategy.namespaced)
     obj = strategy.prepare_for_create(context, obj)
     if wrong := strategy.validate(context, obj):
-        raise Invalid(kind, name_of(obj), wrong)
+        raise Invalid(_told_kind(obj, kind), name_of(obj), wrong)
     # Custom checks have passed; what any object must have is asked last, with the mildest rule for names.
     if wrong := validate_meta(obj, namespaced=strategy.namespaced, name_check=name_is_path_segment):
-        raise Invalid(kind, name_of(obj), wrong)
+        raise Invalid(_told_kind(obj, kind), name_of(obj), wrong)
     for warning in strategy.warnings_on_create(context, obj):
         context.warn(warning)
     return strategy.canonicalize(obj)
@@ -85,10 +85,15 @@ def before_update(
     new = _with_lasting_fields(new, old)
     wrong = validate_meta_update(new, old) + strategy.validate_update(context, new, old)
     if wrong:
-        raise Invalid(kind, name_of(new), wrong)
+        raise Invalid(_told_kind(new, kind), name_of(new), wrong)
     for warning in strategy.warnings_on_update(context, new, old):
         context.warn(warning)
     return strategy.canonicalize(new)
+
+
+def _told_kind(obj: JSONObject, kind: GroupResource) -> GroupResource:
+    """The kind that errors name: what the object says that it is, which of a custom resource may be wrong."""
+    return GroupResource(kind.group, obj.get("kind") or kind.name)
 
 
 def _with_lasting_fields(new: JSONObject, old: JSONObject) -> JSONObject:

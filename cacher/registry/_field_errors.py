@@ -6,8 +6,10 @@ Source: kubernetes/apimachinery pkg/util/validation/field (errors.go, path.go).
 
 from __future__ import annotations
 
+import decimal
 import enum
 import json
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -39,6 +41,18 @@ _WITHOUT_VALUE = frozenset(
 )
 
 
+class _Omitted(enum.Enum):
+    OMITTED = "left out of the text"
+
+
+OMITTED = _Omitted.OMITTED
+"""In place of a value: one that is there, and that the text does not show."""
+
+
+class InOrder(dict[str, Any]):
+    """In place of a value: a map that the text shows in its own order, as Go shows a struct."""
+
+
 class FieldError(msgspec.Struct, frozen=True):
     """One thing that is wrong. `field` is a path such as `spec.ports[0].name`, `value` what stands there (JSON)."""
 
@@ -51,7 +65,7 @@ class FieldError(msgspec.Struct, frozen=True):
     def message(self) -> str:
         """The cause's text, without the field."""
         text = self.type.value[1]
-        if self.type not in _WITHOUT_VALUE:
+        if self.type not in _WITHOUT_VALUE and self.value is not OMITTED:
             text += f": {_shown(self.value)}"
         return f"{text}: {self.detail}" if self.detail else text
 
@@ -60,8 +74,69 @@ class FieldError(msgspec.Struct, frozen=True):
 
 
 def _shown(value: Any) -> str:
-    """A value as the answers show it: JSON with Go's habits."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=isinstance(value, dict))
+    """A value as the answers show it: a text quoted, a number as %v has it, anything else as Go writes JSON, names sorted."""
+    if isinstance(value, float):
+        return go_number(value)
+    if isinstance(value, str):
+        return go_quoted(value)
+    plain = _as_go_writes(value)
+    text = json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+    return text.translate(_ESCAPED_IN_JSON) if isinstance(value, dict | list | tuple) else text
+
+
+def go_quoted(text: str) -> str:
+    """A text as Go's %q shows it.
+
+    >>> print(go_quoted('say "hi"\\n\\x00'))
+    "say \\"hi\\"\\n\\x00"
+    """
+    return f'"{"".join(_QUOTED.get(letter) or _go_letter(letter) for letter in text)}"'
+
+
+_QUOTED = dict(zip('"\\\a\b\f\n\r\t\v', ('\\"', "\\\\", *(f"\\{letter}" for letter in "abfnrtv")), strict=True))
+
+
+def _go_letter(letter: str) -> str:
+    if letter.isprintable():
+        return letter
+    code = ord(letter)
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def go_number(value: float) -> str:
+    """A number as Go's %v shows it.
+
+    >>> go_number(9), go_number(9.0), go_number(0.5), go_number(1e12), go_number(1e-7)
+    ('9', '9', '0.5', '1e+12', '1e-07')
+    """
+    if isinstance(value, int):
+        return str(value)
+    if value != value or value in (math.inf, -math.inf):
+        return {math.inf: "+Inf", -math.inf: "-Inf"}.get(value, "NaN")
+    _, digits, exponent = decimal.Decimal(repr(value)).normalize().as_tuple()
+    power = len(digits) - 1 + int(exponent)
+    if value == 0 or -4 <= power < EXPONENT_SHOWN_FROM:
+        return f"{value:.0f}" if value.is_integer() else repr(value)
+    shown = "".join(map(str, digits))
+    shown = f"{shown[0]}.{shown[1:]}" if len(shown) > 1 else shown
+    return f"{'-' if value < 0 else ''}{shown}e{power:+03d}"
+
+
+EXPONENT_SHOWN_FROM = 6
+"""From 1e+06 on."""
+
+
+def _as_go_writes(value: Any) -> Any:
+    """The value with floats that are whole as integers and names in order, which is how Go writes them in JSON."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
+        return int(value)
+    if isinstance(value, dict):
+        names = value if isinstance(value, InOrder) else sorted(value)
+        return {name: _as_go_writes(value[name]) for name in names}
+    return [_as_go_writes(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+_ESCAPED_IN_JSON = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 def child(path: str, *names: str) -> str:

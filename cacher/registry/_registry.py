@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import cast
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -21,6 +22,8 @@ from .._resources import RESOURCES, ResourceInfo, find_resource
 from ..storage import Interface
 from ._admission import Admission, NamespaceLifecycle
 from ._configmaps import ConfigMapStrategy
+from ._custom_schemas import DefinitionSchemas
+from ._definitions import DEFINITIONS, DefinitionStatusStrategy, DefinitionStore, DefinitionStrategy
 from ._deployment import DeploymentStorage
 from ._errors import GroupResource, UnknownResource
 from ._events import EventStrategy, live_an_hour
@@ -31,6 +34,7 @@ from ._schemas import BuiltInSchemas, Schemas
 from ._secrets import SecretStrategy
 from ._store import Hooks, RegistryStore
 from ._strategy import Strategy
+from ._subresource import SubresourceStore
 
 
 class Installed(msgspec.Struct, frozen=True):
@@ -67,12 +71,19 @@ def _deployments(storage: Interface, info: ResourceInfo, environment: Environmen
     return Installed(storages.deployment, {"status": storages.status, "scale": storages.scale})
 
 
+def _definitions(storage: Interface, info: ResourceInfo, environment: Environment) -> Installed:
+    store = DefinitionStore(storage, info, environment=environment)
+    status = SubresourceStore(store, DefinitionStatusStrategy(DefinitionStrategy()))
+    return Installed(store, {"status": status}, DefinitionSchemas())
+
+
 _MAKERS: dict[tuple[str, str], Maker] = {
     ("v1", "configmaps"): with_strategy(ConfigMapStrategy()),
     ("v1", "events"): with_strategy(EventStrategy(), Hooks(ttl_s=live_an_hour)),
     ("v1", "secrets"): with_strategy(SecretStrategy()),
     ("coordination.k8s.io/v1", "leases"): with_strategy(LeaseStrategy()),
     ("apps/v1", "deployments"): _deployments,
+    DEFINITIONS: _definitions,
 }
 
 
@@ -98,20 +109,34 @@ class Registry:
         self._storage_for = storage_for
         self._schemas = schemas if schemas is not None else BuiltInSchemas()
         self._admission: Admission | None = NamespaceLifecycle(self._namespaces) if checks_namespaces else None
-        self._added: dict[tuple[str, str], tuple[ResourceInfo, Maker]] = {}
+        self._added: dict[tuple[str, str], tuple[ResourceInfo, Maker, Interface | None]] = {}
         self._doors: dict[tuple[str, str], ResourceDoor] = {}
+        # Doors to what was removed, as long as somebody holds them: should it be added again, they lead there.
+        self._closed: WeakValueDictionary[tuple[str, str], ResourceDoor] = WeakValueDictionary()
 
-    def add(self, info: ResourceInfo, maker: Maker = plain_resource) -> ResourceDoor:
-        """Serve another resource, or an own version of a known one, from now on."""
+    def add(
+        self, info: ResourceInfo, maker: Maker = plain_resource, *, storage: Interface | None = None
+    ) -> ResourceDoor:
+        """Serve another resource, or an own version of a known one, from now on, and through doors that are held too.
+
+        Args:
+            storage: where its objects are; None: what `storage_for` gives.
+        """
         known = (info.group_version, info.plural)
-        self._added[known] = (info, maker)
-        self._doors.pop(known, None)
-        return self.resource(*known)
+        self._added[known] = (info, maker, storage)
+        made = self._made(*known)
+        held = self._doors.get(known) or self._closed.pop(known, None)
+        door = self._doors[known] = held if held is not None else made
+        if door is not made:
+            door.become(made)
+        return door
 
     def remove(self, group_version: str, plural: str) -> None:
-        """Serve it no more; doors that are held still open."""
-        self._added.pop((group_version, plural), None)
-        self._doors.pop((group_version, plural), None)
+        """Serve it no more; doors that are held lead to what was there, until it is added again."""
+        known = (group_version, plural)
+        self._added.pop(known, None)
+        if (door := self._doors.pop(known, None)) is not None:
+            self._closed[known] = door
 
     def resource(self, group_version: str, plural: str) -> ResourceDoor:
         """The door to a resource: `resource("apps/v1", "deployments")`.
@@ -127,14 +152,15 @@ class Registry:
 
     def _made(self, group_version: str, plural: str) -> ResourceDoor:
         added = self._added.get((group_version, plural))
+        storage: Interface | None = None
         if added is not None:
-            info, maker = added
+            info, maker, storage = added
         else:
             if (group_version, plural) not in RESOURCES:
                 raise UnknownResource(f"{plural} of {group_version}")
             info = find_resource(group_version, plural)
             maker = _MAKERS.get((group_version, plural), plain_resource)
-        installed = maker(self._storage_for(info), info, self.environment)
+        installed = maker(storage if storage is not None else self._storage_for(info), info, self.environment)
         return ResourceDoor(
             info,
             installed.storage,

@@ -21,8 +21,8 @@ from watch import FieldSelector, InvalidSelector, LabelSelector, Selector
 from .._resources import ResourceInfo
 from ..storage import EventStream, ListOptions, Preconditions
 from ._admission import Admission, AdmitAll
-from ._bodies import check_name, of_kind, patched_error, strict_error
-from ._decode import check_depth, decode, decode_metadata
+from ._bodies import check_name, patched_error, strict_error
+from ._decode import check_depth
 from ._deletion import check_delete_options
 from ._errors import APIError, BadRequest, Conflict, GroupResource, Invalid, MethodNotAllowed, NotFound, UnknownResource
 from ._meta import JSONObject, name_of, text
@@ -40,6 +40,7 @@ from ._rest import (
     GracefulDeleter,
     KindProvider,
     Lister,
+    ListKindProvider,
     NamedCreater,
     ObjectPage,
     ResetFieldsProvider,
@@ -98,8 +99,8 @@ class ResourceDoor:
         self._admission = admission if admission is not None else AdmitAll()
         schemas = schemas if schemas is not None else BuiltInSchemas()
         reset = storage.reset_fields if isinstance(storage, ResetFieldsProvider) else ()
-        endpoint = Endpoint(*self.kind, subresource, reset)
-        self._is_known = schemas.is_known
+        self._schemas = schemas
+        self._endpoint = endpoint = Endpoint(*self.kind, subresource, reset)
         self._type = schemas.type_of(endpoint)
         self._manager = schemas.field_manager(endpoint)
         self._subresources = {
@@ -113,6 +114,19 @@ class ResourceDoor:
             )
             for name, part in (subresources or {}).items()
         }
+
+    def become(self, other: ResourceDoor) -> None:
+        """Lead where `other` leads from now on: who holds this door, or one to a subresource, goes on through it.
+
+        Doors to subresources that `other` does not have stay as they are.
+        """
+        kept = self._subresources
+        vars(self).update(vars(other))
+        self._subresources = {}
+        for name, door in other._subresources.items():
+            mine = self._subresources[name] = kept.get(name, door)
+            if mine is not door:
+                mine.become(door)
 
     @property
     def subresources(self) -> tuple[str, ...]:
@@ -182,7 +196,8 @@ class ResourceDoor:
     def shown(self, page: ObjectPage) -> JSONObject:
         """A page as the API shows it. Items of built-in kinds do not say what they are: their list does."""
         version, kind = self.kind
-        return page.to_list(version, kind, with_types=self._type is None)
+        list_kind = self.storage.list_kind if isinstance(self.storage, ListKindProvider) else ""
+        return page.to_list(version, kind, with_types=self._type is None, list_kind=list_kind)
 
     @asynccontextmanager
     async def watch(
@@ -236,7 +251,7 @@ class ResourceDoor:
         creater, named_creater = self._creater, self._named_creater
         if (named_creater if name else creater) is None:
             raise self._unable("create")
-        context = self._context(namespace or text(obj, "namespace") or None, warn)
+        context = self._context(namespace or self._own_namespace(obj), warn)
         body = self._decoded(context, obj, field_validation)
         await self._admission.admit(self.storage.resource, name or name_of(body), context)
         options = CreateOptions(is_dry_run(dry_run), field_manager)
@@ -294,7 +309,7 @@ class ResourceDoor:
         if storage is None:
             raise self._unable("update")
         name = name or name_of(obj)
-        context = self._context(namespace or text(obj, "namespace") or None, warn)
+        context = self._context(namespace or self._own_namespace(obj), warn)
         body = self._decoded(context, obj, field_validation)
         check_name(body, name, context.namespace)
 
@@ -424,6 +439,10 @@ class ResourceDoor:
         context = Context(namespace or "")
         return context if warn is None else msgspec.structs.replace(context, warn=warn)
 
+    def _own_namespace(self, obj: JSONObject) -> str | None:
+        """The namespace that the object names, where its kind lives in one; elsewhere it means nothing."""
+        return text(obj, "namespace") or None if self._is_namespaced else None
+
     def _selector(self, labels: LabelsLike, fields: FieldsLike) -> Selector:
         try:
             selector = Selector.of(labels=labels, fields=fields)
@@ -431,18 +450,16 @@ class ResourceDoor:
             raise BadRequest(error.problem) from error
         for requirement in selector.fields.requirements:
             if requirement.path not in ("metadata.name", "metadata.namespace", *self.info.fields):
-                raise BadRequest(_unknown_field(self.info, requirement.path))
+                raise BadRequest(
+                    _unknown_field(requirement.path, is_short=self._type is None or bool(self.info.fields))
+                )
         return selector
 
     def _decoded(self, context: Context, body: Any, field_validation: str = "") -> JSONObject:
         """The body as an object with its defaults; what nobody knows is dropped, told, or refused."""
         check_depth(body)
         version, kind = self.kind
-        obj = of_kind(body, version, kind, is_known=self._is_known)
-        if self._type is None:
-            obj, unknown = decode_metadata(obj, version, kind)
-        else:
-            obj, unknown = decode(obj, self._type, version, kind)
+        obj, unknown = self._schemas.decoded(self._endpoint, body)
         problems = [f'unknown field "{path}"' for path in unknown]
         if problems and field_validation == "Strict":
             raise strict_error(problems, version, kind)
@@ -525,8 +542,8 @@ class ResourceDoor:
         return options
 
 
-def _unknown_field(info: ResourceInfo, path: str) -> str:
-    """Why a field cannot be selected by: resources with fields of their own say it shorter."""
-    if info.fields:
+def _unknown_field(path: str, *, is_short: bool) -> str:
+    """Why a field cannot be selected by: custom resources, and those with fields of their own, say it shorter."""
+    if is_short:
         return f"field label not supported: {path}"
     return f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'

@@ -192,6 +192,16 @@ class CategoriesProvider(Protocol):
 
 
 @runtime_checkable
+class ListKindProvider(Protocol):
+    """Says what many of its objects are together, where that is not their kind with `List` at its end."""
+
+    @property
+    def list_kind(self) -> str:
+        """`WidgetList`."""
+        ...
+
+
+@runtime_checkable
 class TableConvertor(Protocol):
     """Shows objects as rows."""
 
@@ -221,10 +231,15 @@ class ObjectPage(msgspec.Struct, frozen=True):
     continue_token: str = ""
     remaining: int | None = None
 
-    def to_list(self, api_version: str, kind: str, *, with_types: bool = False) -> JSONObject:
-        """The list as the API shows it. `with_types`: items say what they are, as those of custom resources do."""
+    def to_list(self, api_version: str, kind: str, *, with_types: bool = False, list_kind: str = "") -> JSONObject:
+        """The list as the API shows it.
+
+        Args:
+            with_types: as of custom resources: items say what they are, and `continue` is there though it be "".
+            list_kind: what the list is; "": the kind with `List` at its end.
+        """
         meta: dict[str, Any] = {"resourceVersion": str(self.revision)}
-        if self.continue_token:
+        if self.continue_token or with_types:
             meta["continue"] = self.continue_token
         if self.remaining is not None:
             meta["remainingItemCount"] = self.remaining
@@ -233,7 +248,7 @@ class ObjectPage(msgspec.Struct, frozen=True):
             items = [
                 {name: value for name, value in item.items() if name not in ("apiVersion", "kind")} for item in items
             ]
-        return {"apiVersion": api_version, "kind": f"{kind}List", "metadata": meta, "items": items}
+        return {"apiVersion": api_version, "kind": list_kind or f"{kind}List", "metadata": meta, "items": items}
 
 
 @runtime_checkable

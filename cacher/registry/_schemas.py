@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ._bodies import of_kind
+from ._decode import decode, decode_metadata
 from .patch import FieldManager as BookKeeper
 from .patch import FieldSet, Type, fields, kind_type
 
@@ -55,8 +57,12 @@ class Schemas(Protocol):
         """Who keeps book there; None: managedFields are as clients send them."""
         ...
 
-    def is_known(self, api_version: str, kind: str) -> bool:
-        """Whether there is such a kind."""
+    def decoded(self, endpoint: Endpoint, body: Any) -> tuple[dict[str, Any], list[str]]:
+        """The body as an object of the endpoint's kind, and the paths of what nobody knows, which it has no more.
+
+        Raises:
+            BadRequest: it is none.
+        """
         ...
 
 
@@ -74,9 +80,12 @@ class BuiltInSchemas:
         """See Schemas."""
         return kind_type(endpoint.api_version, endpoint.kind)
 
-    def is_known(self, api_version: str, kind: str) -> bool:
+    def decoded(self, endpoint: Endpoint, body: Any) -> tuple[dict[str, Any], list[str]]:
         """See Schemas."""
-        return kind_type(api_version, kind) is not None
+        version, kind = endpoint.api_version, endpoint.kind
+        obj = of_kind(body, version, kind, is_known=_is_known)
+        type_ = kind_type(version, kind)
+        return decode_metadata(obj, version, kind) if type_ is None else decode(obj, type_, version, kind)
 
     def field_manager(self, endpoint: Endpoint) -> FieldManager | None:
         """See Schemas."""
@@ -87,3 +96,7 @@ class BuiltInSchemas:
         if kind_type(version, kind) is None:
             return BookKeeper.custom(version, kind, {version: None}, subresource=endpoint.subresource, reset=reset)
         return BookKeeper.built_in(version, kind, subresource=endpoint.subresource, reset=reset)
+
+
+def _is_known(api_version: str, kind: str) -> bool:
+    return kind_type(api_version, kind) is not None

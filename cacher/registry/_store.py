@@ -80,6 +80,7 @@ class Descriptor(msgspec.Struct, frozen=True):
     singular_name: str = ""
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    list_kind: str = ""
 
 
 class RegistryStore:
@@ -142,6 +143,11 @@ class RegistryStore:
     def singular_name(self) -> str:
         """What one object is called on a command line."""
         return self.descriptor.singular_name or self.info.kind.lower()
+
+    @property
+    def list_kind(self) -> str:
+        """What many objects are together."""
+        return self.descriptor.list_kind or f"{self.info.kind}List"
 
     @property
     def short_names(self) -> Sequence[str]:

@@ -23,6 +23,7 @@ from ._errors import KeyExists as KeyExists
 from ._errors import KeyNotFound as KeyNotFound
 from ._errors import PlainError as PlainError
 from ._errors import ProgressUntrusted as ProgressUntrusted
+from ._errors import RequestTooLarge as RequestTooLarge
 from ._errors import ResourceVersionConflict as ResourceVersionConflict
 from ._errors import ResourceVersionSetOnCreate as ResourceVersionSetOnCreate
 from ._errors import StatusError as StatusError

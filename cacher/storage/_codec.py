@@ -78,6 +78,10 @@ class Codec:
         """
         return self._reader.read(key, raw, revision)
 
+    def is_stored_as(self, obj: Object, raw: bytes) -> bool:
+        """True where `obj`, which this codec decoded, is stored as the encoded bytes `raw`: writing these changes nothing."""
+        return obj.raw == raw
+
     def is_stale(self, raw: bytes) -> bool:
         """True of encoded bytes that the next update is to write anew, though it changes nothing. Here never."""
         return False

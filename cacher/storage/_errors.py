@@ -22,6 +22,7 @@
     ├── InvalidResourceVersion      of a watch; a list and a get answer BadRequest
     ├── InvalidValue
     ├── ResourceVersionSetOnCreate
+    ├── RequestTooLarge
     └── UnknownMatch
 
 Source: kubernetes/apiserver pkg/storage/errors.go; apimachinery pkg/api/errors/errors.go.
@@ -119,6 +120,13 @@ class ResourceVersionSetOnCreate(PlainError):
 
     def __init__(self) -> None:
         super().__init__("resourceVersion should not be set on objects to be created")
+
+
+class RequestTooLarge(PlainError):
+    """The object, with what else it takes to write it, is larger than the store takes at once: make it smaller."""
+
+    def __init__(self) -> None:
+        super().__init__("etcdserver: request is too large")
 
 
 class UnknownMatch(PlainError):

@@ -5,36 +5,16 @@ It makes no error of its own: what it answers with a status above 299 was raised
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import pathlib
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
-import trio
-
 from cacher.registry import APIError, PatchType, Registry, ResourceDoor
-
-HERE = pathlib.Path(__file__).parent
-JSON = "application/json"
-
-
-def _wirecheck() -> Any:
-    spec = importlib.util.spec_from_file_location("wirecheck", HERE / "wirecheck.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-wirecheck = _wirecheck()
-
-
-def read(folder: str, name: str) -> Any:
-    """A case, or a recording."""
-    return json.loads((HERE / folder / f"{name}.json").read_text(encoding="utf-8"))
+from cacher.storage import EventStream
+from tests.conformance.story import JSON, tell, wirecheck
 
 
 class Target:
@@ -64,19 +44,19 @@ def targets(case: dict[str, Any]) -> Iterator[Target]:
 
 async def play(case: dict[str, Any], registry: Registry, namespace: str) -> list[dict[str, Any]]:
     """The answers of all steps that have one, as `wirecheck.compare` takes them."""
-    variables: dict[str, Any] = {"ns": namespace, "x": "x"}
-    answers: list[dict[str, Any]] = [{"id": "ns", "name": namespace}]
-    for raw in case["steps"]:
-        step = wirecheck.fill(raw, variables)
-        if step["op"] == "sleep":
-            await trio.sleep(float(step["seconds"]))
-            continue
-        answer = await ask(registry, step)
-        if "id" in step:
-            answers.append({"id": step["id"], **answer})
-        for name, path in step.get("capture", {}).items():
-            variables[name] = wirecheck.pointer(answer["body"], path)
-    return answers
+    return await tell(case, namespace, partial(ask, registry), partial(open_watch, registry))
+
+
+@asynccontextmanager
+async def open_watch(registry: Registry, step: dict[str, Any]) -> AsyncIterator[tuple[EventStream, tuple[str, str]]]:
+    """The watch that a step asks for, and what its objects are."""
+    target, query = Target(step["path"]), step.get("query", {})
+    door = target.door(registry)
+    initial = {"true": True, "false": False, None: None}[query.get("sendInitialEvents")]
+    bookmarks = query.get("allowWatchBookmarks") == "true"
+    options = {name: value for name, value in _select(query).items() if name not in ("limit", "continue_token")}
+    async with door.watch(target.namespace, bookmarks=bookmarks, send_initial_events=initial, **options) as stream:
+        yield stream, door.kind
 
 
 async def ask(registry: Registry, step: dict[str, Any]) -> dict[str, Any]:
@@ -106,19 +86,11 @@ async def _verb(registry: Registry, step: dict[str, Any], warnings: list[str]) -
         "field_validation": query.get("fieldValidation", ""),
         "warn": warnings.append,
     }
-    select = {
-        "labels": query.get("labelSelector"),
-        "fields": query.get("fieldSelector"),
-        "resource_version": query.get("resourceVersion", ""),
-        "match": query.get("resourceVersionMatch", ""),
-        "limit": int(query.get("limit", 0)),
-        "continue_token": query.get("continue", ""),
-    }
     match step["method"]:
         case "GET" if name:
             return 200, await door.get(name, where, resource_version=query.get("resourceVersion", ""))
         case "GET":
-            return 200, door.shown(await door.list(where, **select))
+            return 200, door.shown(await door.list(where, **_select(query)))
         case "POST":
             return 201, await door.create(body, where, name=name, **write)
         case "PUT":
@@ -133,7 +105,7 @@ async def _verb(registry: Registry, step: dict[str, Any], warnings: list[str]) -
             answer, is_gone = await door.delete(name, where, **_delete_options(query, body or {}))
             return 200 if is_gone or (body or {}).get("orphanDependents") is not False else 202, answer
         case _:
-            options = {**_delete_options(query, body or {}), **select}
+            options = {**_delete_options(query, body or {}), **_select(query)}
             return 200, door.shown(await door.delete_collection(where, **options))
 
 
@@ -146,4 +118,15 @@ def _delete_options(query: dict[str, str], body: dict[str, Any]) -> dict[str, An
         "propagation_policy": body.get("propagationPolicy", query.get("propagationPolicy")),
         "orphan_dependents": body.get("orphanDependents"),
         "dry_run": body.get("dryRun", [query["dryRun"]] if "dryRun" in query else False),
+    }
+
+
+def _select(query: dict[str, str]) -> dict[str, Any]:
+    return {
+        "labels": query.get("labelSelector"),
+        "fields": query.get("fieldSelector"),
+        "resource_version": query.get("resourceVersion", ""),
+        "match": query.get("resourceVersionMatch", ""),
+        "limit": int(query.get("limit", 0)),
+        "continue_token": query.get("continue", ""),
     }

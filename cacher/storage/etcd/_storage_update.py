@@ -137,7 +137,7 @@ async def update_record(
                 assert record.object is not None, "there is something that is the same"
                 return record.object
             record = await records.read(key, ignore_not_found)
-            if record.object is None or record.object.raw != raw:
+            if record.object is None or not records.requests.codec.is_stored_as(record.object, raw):
                 continue
             if _is_same(records, record, raw):
                 return record.object
@@ -218,4 +218,5 @@ async def _reconsider(
 
 def _is_same(records: Records, record: Record, raw: bytes) -> bool:
     """Whether writing `raw` would change nothing."""
-    return record.object is not None and record.object.raw == raw and not records.requests.codec.is_stale(raw)
+    codec = records.requests.codec
+    return record.object is not None and codec.is_stored_as(record.object, raw) and not codec.is_stale(raw)

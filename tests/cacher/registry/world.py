@@ -36,22 +36,40 @@ class World:
         self.random = Random(7)
         self.environment = Environment(now=now, random=Random(8))
         self.storages: dict[str, EtcdStorage] = {}
+        self.opened: list[str] = []
+        """The versions of custom resources whose storages are open."""
 
     async def storage(self, info: ResourceInfo) -> Interface:
         """A storage of the resource, ready to be read."""
-        prefix = info.prefix.rstrip("/").removeprefix("/registry")
-        below = EtcdStorage(
-            self.etcd,
-            resource_prefix=prefix,
-            codec=Codec(group_version=info.group_version, kind=info.kind, fields=info.fields, absent=dict(info.absent)),
-            random=self.random,
-        )
-        self.storages[info.plural] = below
+        codec = Codec(group_version=info.group_version, kind=info.kind, fields=info.fields, absent=dict(info.absent))
+        below = self.storages[info.plural] = self.below(info, codec)
         if not self.cached:
             return below
         storage = CacherStorage(below, random=self.random, indexed=info.indexed)
         await self.nursery.start(storage.run)
         return storage
+
+    def below(self, info: ResourceInfo, codec: Codec) -> EtcdStorage:
+        """A storage without a cache."""
+        prefix = info.prefix.rstrip("/").removeprefix("/registry")
+        return EtcdStorage(self.etcd, resource_prefix=prefix, codec=codec, random=self.random)
+
+    @asynccontextmanager
+    async def open_storage(self, info: ResourceInfo, codec: Codec) -> AsyncIterator[Interface]:
+        """A storage of a custom resource, as long as it is open."""
+        below = self.below(info, codec)
+        self.opened.append(info.group_version)
+        try:
+            if not self.cached:
+                yield below
+                return
+            storage = CacherStorage(below, random=self.random)
+            async with trio.open_nursery() as nursery:
+                await nursery.start(storage.run)
+                yield storage
+                nursery.cancel_scope.cancel()
+        finally:
+            self.opened.remove(info.group_version)
 
 
 def now() -> str:

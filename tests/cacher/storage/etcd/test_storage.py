@@ -18,13 +18,14 @@ from cacher.storage import (
     KeyExists,
     KeyNotFound,
     MetricsRegistry,
+    RequestTooLarge,
     ResourceVersionSetOnCreate,
     Semantics,
     Stats,
     Update,
 )
 from cacher.storage._metrics import EtcdMetrics
-from cacher.storage.etcd import EtcdStorage, InvalidRequestError, open_embedded_etcd
+from cacher.storage.etcd import EtcdStorage, open_embedded_etcd
 from tests.cacher.storage.etcd.pods import GARBAGE, create, exactly, open_storage, pod, pod_storage
 from watch import TooLargeResourceVersion
 
@@ -55,9 +56,8 @@ def test_a_create_refuses_what_is_there_what_was_read_and_what_is_no_object(run_
                 await storage.create("/pods/ns/b", {"metadata": {"name": "b", "resourceVersion": "3"}})
             with pytest.raises(InvalidValue):
                 await storage.create("/pods/ns/b", b"[]")
-            with pytest.raises(InternalError, match="too large") as refused:
+            with pytest.raises(RequestTooLarge, match="too large"):
                 await storage.create("/pods/ns/b", pod("b", image="x" * 2_000_000))
-            assert isinstance(refused.value.__cause__, InvalidRequestError)
             assert etcd.revision == before
 
     run_trio(main)

@@ -8,7 +8,16 @@ from random import Random
 import pytest
 import trio
 
-from cacher.storage import Codec, InternalError, ListOptions, StorageTimeout, TooManyRequests, Unreachable, Update
+from cacher.storage import (
+    Codec,
+    InternalError,
+    ListOptions,
+    RequestTooLarge,
+    StorageTimeout,
+    TooManyRequests,
+    Unreachable,
+    Update,
+)
 from cacher.storage.etcd import (
     DeadlineError,
     EtcdError,
@@ -34,7 +43,7 @@ ROWS = [
     (UnavailableError("away"), Unreachable, InternalError, trio.BrokenResourceError),
     (NoLeaderError("none"), Unreachable, InternalError, trio.BrokenResourceError),
     (TooManyRequestsError("busy"), TooManyRequests, TooManyRequests, trio.BrokenResourceError),
-    (RequestTooLargeError("large"), InternalError, InternalError, WatchError),
+    (RequestTooLargeError("large"), RequestTooLarge, InternalError, WatchError),
     (NoSpaceError("full"), InternalError, InternalError, WatchError),
     (UnauthenticatedError("who"), InternalError, InternalError, WatchError),
     (PermissionDeniedError("no"), InternalError, InternalError, WatchError),
