@@ -43,7 +43,7 @@ ROWS = [
     (UnavailableError("away"), Unreachable, InternalError, trio.BrokenResourceError),
     (NoLeaderError("none"), Unreachable, InternalError, trio.BrokenResourceError),
     (TooManyRequestsError("busy"), TooManyRequests, TooManyRequests, trio.BrokenResourceError),
-    (RequestTooLargeError("large"), RequestTooLarge, InternalError, WatchError),
+    (RequestTooLargeError("etcdserver: request is too large"), RequestTooLarge, InternalError, WatchError),
     (NoSpaceError("full"), InternalError, InternalError, WatchError),
     (UnauthenticatedError("who"), InternalError, InternalError, WatchError),
     (PermissionDeniedError("no"), InternalError, InternalError, WatchError),
