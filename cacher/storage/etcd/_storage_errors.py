@@ -3,7 +3,7 @@
     DeadlineError; a write whose outcome is unknown    StorageTimeout     504
     UnavailableError, NoLeaderError                    Unreachable        500, come back in 2 s
     TooManyRequestsError                               TooManyRequests    429, come back in 1 s
-    RequestTooLargeError                               RequestTooLarge    500, without a reason
+    RequestTooLargeError, of a write                   RequestTooLarge    500, without a reason (`Requests.swap`)
     all others                                         InternalError      500, with etcd's words
 
 A stream of a watch has no key to name and ends in any case, so there all but TooManyRequests are InternalError.
@@ -18,13 +18,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .._errors import InternalError, RequestTooLarge, StatusError, StorageTimeout, TooManyRequests, Unreachable
+from .._errors import InternalError, StatusError, StorageTimeout, TooManyRequests, Unreachable
 from ._protocol import (
     CompactedError,
     DeadlineError,
     EtcdError,
     FutureRevisionError,
-    RequestTooLargeError,
     TooManyRequestsError,
     UnavailableError,
 )
@@ -43,8 +42,6 @@ def as_storage_errors(key: str) -> Iterator[None]:
 
 def storage_error(error: EtcdError, key: str) -> Exception:
     """What a call says instead of `error`."""
-    if isinstance(error, RequestTooLargeError):
-        return RequestTooLarge()
     if isinstance(error, DeadlineError) or error.outcome_unknown:
         return StorageTimeout(key, detail=str(error))
     if isinstance(error, UnavailableError):

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from watch import Object, ObjectDecodeError
 
 from .._codec import Codec
-from .._errors import CorruptObject, InternalError
+from .._errors import CorruptObject, InternalError, RequestTooLarge
 from .._metrics import EtcdMetrics
-from ._protocol import Compare, Etcd, Operation, Range, RangeResult, TxnResult
+from ._protocol import Compare, Etcd, Operation, Range, RangeResult, RequestTooLargeError, TxnResult
 from ._storage_errors import as_storage_errors
 
 
@@ -45,16 +45,22 @@ class Requests:
             self.metrics.request(operation, self._clock() - began_at, failed=failed)
         return result
 
+    async def _txn(self, compare: Compare, change: Operation, failure: Sequence[Operation]) -> TxnResult:
+        try:
+            return await self.etcd.txn([compare], [change], failure)
+        except RequestTooLargeError as error:
+            raise RequestTooLarge from error
+
     async def swap(self, operation: str, compare: Compare, change: Operation, *, read: bool = True) -> TxnResult:
         """`change` if `compare` holds; else, with `read`, what is under its key. `operation`: "create", "update", "delete".
 
-        Raises as `_storage_errors` says.
+        Raises as `_storage_errors` says, and RequestTooLarge.
         """
         failure: Sequence[Operation] = [Range(compare.key)] if read else []
         began_at, failed = self._clock(), True
         try:
             with as_storage_errors(_named(compare.key)):
-                result = await self.etcd.txn([compare], [change], failure)
+                result = await self._txn(compare, change, failure)
             failed = False
         finally:
             self.metrics.request(operation, self._clock() - began_at, failed=failed)
