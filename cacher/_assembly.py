@@ -11,7 +11,7 @@ sent and decode each previous object, which the cache has.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -31,7 +31,7 @@ from ._resources import ROOT, ResourceInfo, find_resource, resource_at
 from ._store_watch import ResourceWatch
 from ._stores import StoreOptions, open_store
 from ._writes import Writes
-from .registry import Environment, Registry, ResourceDoor
+from .registry import DEFINITIONS, Definitions, Environment, Registry, ResourceDoor
 from .storage import Codec, Interface, ListOptions, Match
 from .storage._metrics import CacheMetrics, EtcdMetrics, MetricsRegistry, MetricsSnapshot
 from .storage._nursery import open_service_nursery
@@ -52,10 +52,20 @@ class Resource(Writes):
     keep the resource's rules, and raise APIErrors.
     """
 
-    def __init__(self, info: ResourceInfo, reader: Reader, door: Callable[[], ResourceDoor]) -> None:
-        super().__init__(door)
+    def __init__(
+        self,
+        info: ResourceInfo,
+        reader: Callable[[], Reader],
+        find: Callable[[], ResourceDoor],
+        settle: Callable[[], Awaitable[None]],
+    ) -> None:
+        super().__init__(find, settle)
         self.info = info
-        self._reader = reader
+        self._find_reader = reader
+
+    @property
+    def _reader(self) -> Reader:
+        return self._find_reader()
 
     @property
     def storage(self) -> Interface:
@@ -68,7 +78,9 @@ class Resource(Writes):
         return isinstance(self._reader, CachedReader)
 
     async def ready(self) -> None:
-        """Return once lists are answered; starts the cache where this is its first use."""
+        """Return once lists are answered; starts the cache where this is its first use. What has just been defined is served."""
+        if not self.info.is_built_in:
+            await self._settle()
         await self._reader.ready()
 
     async def wait_until_fresh(self, revision: int, *, watch: ResourceWatch | None = None) -> None:
@@ -194,6 +206,9 @@ class Cluster:
         self._watch_cache = watch_cache
         self._consistency_period_s = consistency_period_s
         self._resources: dict[str, Resource] = {}
+        self._custom: dict[tuple[str, str], Reader] = {}
+        """Of custom resources that are served, by group version and plural."""
+        self._definitions: Definitions | None = None
         self._metrics = MetricsRegistry()
         self.clock = clock if clock is not None else Clock(0)
         """The time of day here."""
@@ -207,8 +222,7 @@ class Cluster:
         Raises:
             ValueError: a built-in group has no such resource; the message lists what it has.
         """
-        info = find_resource(version, plural)
-        return self._door(msgspec.structs.replace(info, prefix=self.root + info.prefix.removeprefix(ROOT)))
+        return self._door(self._below_root(find_resource(version, plural)))
 
     def resource_at(self, prefix: str) -> Resource:
         """The door to whatever is stored under an etcd prefix such as "/registry/pods/".
@@ -236,13 +250,54 @@ class Cluster:
         return door
 
     def _opened(self, info: ResourceInfo) -> Resource:
-        return Resource(info, self._reader(info), lambda: self.registry.resource(info.group_version, info.plural))
+        known = (info.group_version, info.plural)
+        own = self._reader(info, self._nursery)
+        return Resource(
+            info,
+            lambda: self._custom.get(known, own),
+            lambda: self._api(known),
+            self._follow_definitions,
+        )
+
+    def _api(self, known: tuple[str, str]) -> ResourceDoor:
+        if known == DEFINITIONS:
+            self._definitions_started()
+        return self.registry.resource(*known)
+
+    async def _follow_definitions(self) -> None:
+        """Return once what is defined now is served."""
+        await self._definitions_started().settled()
+
+    def _definitions_started(self) -> Definitions:
+        if self._definitions is None:
+            random = Random(self._random.getrandbits(64))
+            self._definitions = Definitions(self.registry, self._open_custom, random=random)
+            self._nursery.start_soon(self._definitions.run, name="definitions")
+        return self._definitions
 
     def _storage_for(self, info: ResourceInfo) -> Interface:
         """Where the registry keeps a resource's objects: where readers of that resource find them."""
-        return ReadyStorage(self.resource(info.group_version, info.plural)._reader)
+        return ReadyStorage(self._door(self._below_root(info))._reader)
 
-    def _reader(self, info: ResourceInfo) -> Reader:
+    @asynccontextmanager
+    async def _open_custom(self, info: ResourceInfo, codec: Codec) -> AsyncIterator[Interface]:
+        """The objects of a custom resource in one of its versions, as its definition has them; readers get the same."""
+        known = (info.group_version, info.plural)
+        async with open_service_nursery() as nursery:
+            reader = self._reader(self._below_root(info), nursery, codec)
+            self._custom[known] = reader
+            try:
+                yield ReadyStorage(reader)
+            finally:
+                if self._custom.get(known) is reader:
+                    del self._custom[known]
+                reader.end_watches()
+
+    def _below_root(self, info: ResourceInfo) -> ResourceInfo:
+        return msgspec.structs.replace(info, prefix=self.root + info.prefix.removeprefix(ROOT))
+
+    def _reader(self, info: ResourceInfo, nursery: trio.Nursery, codec: Codec | None = None) -> Reader:
+        """`codec`: of a custom resource; else objects are as they are stored."""
         random = Random(self._random.getrandbits(64))
         root, resource_prefix = self._split(info.prefix)
         supports_progress = self.etcd.supports_progress
@@ -252,7 +307,7 @@ class Cluster:
             self.etcd,
             resource_prefix=resource_prefix,
             root=root,
-            codec=Codec(group_version=info.group_version, kind=info.kind, fields=info.fields, absent=absent),
+            codec=codec or Codec(group_version=info.group_version, kind=info.kind, fields=info.fields, absent=absent),
             random=random,
             compactor=self._compactor,
             supports_progress=supports_progress,
@@ -267,12 +322,14 @@ class Cluster:
             indexed=info.indexed,
             supports_progress=supports_progress,
             metrics=CacheMetrics(self._metrics, **labels),
-            lister_watcher=EtcdListerWatcher(
-                self.etcd, info.prefix, ObjectReader(info.fields, absent=absent), with_previous=False
-            ),
+            lister_watcher=None if codec is not None else self._plain(info),
             consistency_period_s=self._consistency_period_s,
         )
-        return CachedReader(cached, info.prefix, root, self._nursery)
+        return CachedReader(cached, info.prefix, root, nursery)
+
+    def _plain(self, info: ResourceInfo) -> EtcdListerWatcher:
+        reader = ObjectReader(info.fields, absent=dict(info.absent))
+        return EtcdListerWatcher(self.etcd, info.prefix, reader, with_previous=False)
 
     def _split(self, prefix: str) -> tuple[str, str]:
         """Where a storage's root ends and its resource's prefix begins.

@@ -79,6 +79,10 @@ class Reader(ABC):
     def is_ready(self) -> bool:
         """Whether lists are answered now."""
 
+    def end_watches(self) -> None:
+        """End what is open. A cache that stops does so itself."""
+        return
+
     @abstractmethod
     def statistics(self) -> CacherStatistics:
         """The cache's figures now; all 0 where there is none."""
@@ -164,6 +168,11 @@ class StoreReader(Reader):
         while any(each.is_behind(revision) for each in list(self._watches) if watch in (None, each)):
             await self.storage.request_watch_progress()
             await trio.sleep(PROGRESS_PERIOD_S)
+
+    def end_watches(self) -> None:
+        """See Reader.end_watches."""
+        for watch in self._watches:
+            watch.end()
 
     @property
     def is_ready(self) -> bool:

@@ -29,6 +29,11 @@ class ResourceInfo(msgspec.Struct, frozen=True):
     """Of `fields`: those by whose value a cache finds objects."""
 
     @property
+    def is_built_in(self) -> bool:
+        """Whether Kubernetes has it without anybody's definition."""
+        return (self.group_version, self.plural) in RESOURCES
+
+    @property
     def qualified_name(self) -> str:
         """As kubectl writes it: `pods`, `deployments.apps`."""
         group = self.group_version.rpartition("/")[0]

@@ -129,10 +129,15 @@ class StoreWatch(trio.abc.ReceiveChannel[Event]):
         self._ready.clear()
         self._notify()
 
+    def end(self) -> None:
+        """Bring nothing more than has come: whoever reads it watches again."""
+        self._is_ended = True
+        self._notify()
+
     async def pump(self, stream: EventStream) -> None:
         """Take from `stream` until it ends, and no faster than this is read."""
         try:
-            while not self._is_closed:
+            while not (self._is_closed or self._is_ended):
                 while len(self._ready) >= BUFFER_EVENTS_MAX:
                     await self._changed.wait()
                 batch = await stream.receive_batch()

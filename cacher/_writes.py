@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from .registry import FieldsLike, JSONObject, LabelsLike, ObjectPage, PatchType, ResourceDoor, Warn
+from .registry import FieldsLike, JSONObject, LabelsLike, ObjectPage, PatchType, ResourceDoor, UnknownResource, Warn
 
 
 class Writes:
     """The verbs of the API on one resource. Objects are JSON data; what is handed in is not changed.
 
-    All raise cacher.registry.APIError, of the class that says who must act: NotFound, Conflict, Invalid, and so on.
-    `door` is asked when a verb is first used, since a custom resource may be defined, and go, while it is held.
+    All raise cacher.registry.APIError, of the class that says who must act: NotFound, Conflict, Invalid, and so on. A custom
+    resource may be defined, and go, while this is held: what has just been defined is waited for.
+
+    Args:
+        find: the resource's door as it is now. Raises UnknownResource.
+        settle: returns once definitions that are stored are served.
     """
 
-    def __init__(self, door: Callable[[], ResourceDoor]) -> None:
-        self._door = door
+    def __init__(self, find: Callable[[], ResourceDoor], settle: Callable[[], Awaitable[None]]) -> None:
+        self._find = find
+        self._settle = settle
 
     @property
     def api(self) -> ResourceDoor:
         """All verbs with all of their options, lists and watches in the API's words among them.
 
         Raises:
-            UnknownResource: nobody has defined it.
+            UnknownResource: nobody has defined it, or what defines it is yet to be served: `await` a verb first, or `ready`.
         """
-        return self._door()
+        return self._find()
+
+    async def _door(self) -> ResourceDoor:
+        try:
+            return self._find()
+        except UnknownResource:
+            await self._settle()
+            return self._find()
 
     def subresource(self, name: str) -> ResourceDoor:
         """The door to a part of each object: `status`, `scale`.
@@ -33,11 +45,11 @@ class Writes:
         Raises:
             UnknownResource: there is none of that name.
         """
-        return self._door().subresource(name)
+        return self._find().subresource(name)
 
     async def get(self, name: str, namespace: str | None = None, *, resource_version: str = "") -> JSONObject:
         """The object as it is now; see ResourceDoor.get. Raises NotFound."""
-        return await self._door().get(name, namespace, resource_version=resource_version)
+        return await (await self._door()).get(name, namespace, resource_version=resource_version)
 
     async def create(
         self,
@@ -50,7 +62,7 @@ class Writes:
         warn: Warn = None,
     ) -> JSONObject:
         """The new object as it was stored; see ResourceDoor.create."""
-        return await self._door().create(
+        return await (await self._door()).create(
             obj,
             namespace,
             dry_run=dry_run,
@@ -70,7 +82,7 @@ class Writes:
         warn: Warn = None,
     ) -> JSONObject:
         """The object as it was stored in place of the present one; see ResourceDoor.update."""
-        return await self._door().update(
+        return await (await self._door()).update(
             obj,
             namespace,
             dry_run=dry_run,
@@ -93,7 +105,7 @@ class Writes:
         warn: Warn = None,
     ) -> JSONObject:
         """The object as it was stored with the patch applied; see ResourceDoor.patch."""
-        patched, _ = await self._door().patch(
+        patched, _ = await (await self._door()).patch(
             name,
             patch,
             namespace,
@@ -118,7 +130,7 @@ class Writes:
         dry_run: bool = False,
     ) -> bool:
         """Whether the object is gone, and not held by finalizers or given time to end; see ResourceDoor.delete."""
-        _, is_gone = await self._door().delete(
+        _, is_gone = await (await self._door()).delete(
             name,
             namespace,
             grace_period_s=grace_period_s,
@@ -140,7 +152,7 @@ class Writes:
         dry_run: bool = False,
     ) -> ObjectPage:
         """What was there of the selected objects; see ResourceDoor.delete_collection."""
-        return await self._door().delete_collection(
+        return await (await self._door()).delete_collection(
             namespace,
             labels=labels,
             fields=fields,

@@ -11,6 +11,7 @@ from ._admission import NamespaceLifecycle as NamespaceLifecycle
 from ._configmaps import ConfigMapStrategy as ConfigMapStrategy
 from ._custom_codec import CustomResourceCodec as CustomResourceCodec
 from ._definition_service import Definitions as Definitions
+from ._definitions import DEFINITIONS as DEFINITIONS
 from ._deployment import DeploymentStatusStrategy as DeploymentStatusStrategy
 from ._deployment import DeploymentStorage as DeploymentStorage
 from ._deployment import DeploymentStrategy as DeploymentStrategy

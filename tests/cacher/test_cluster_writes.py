@@ -146,3 +146,81 @@ def test_writers_on_a_real_etcd_lose_no_update(binary, tmp_path):
             assert len((await configs.get("one", "team"))["data"]) == 40
 
     trio.run(main)
+
+
+# ---- custom resources ------------------------------------------------------------------------------------------------
+
+DEFINITION = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "widgets.example.com"},
+    "spec": {
+        "group": "example.com",
+        "scope": "Namespaced",
+        "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "properties": {
+                            "spec": {
+                                "type": "object",
+                                "properties": {"size": {"type": "integer", "minimum": 1, "default": 3}},
+                            }
+                        },
+                    }
+                },
+            }
+        ],
+    },
+}
+WIDGET = {"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}, "spec": {}}
+
+
+@pytest.mark.parametrize("watch_cache", [True, False])
+def test_what_is_defined_is_a_resource_as_any_other_until_its_definition_goes(run_trio, watch_cache):
+    async def main() -> None:
+        async with open_cluster(random=Random(1), checks_namespaces=False, watch_cache=watch_cache) as cluster:
+            definitions = cluster.resource("apiextensions.k8s.io/v1", "customresourcedefinitions")
+            widgets = cluster.resource("example.com/v1", "widgets")
+            with pytest.raises(UnknownResource):
+                await widgets.create(WIDGET, "team")
+            await definitions.create(DEFINITION)
+            made = await widgets.create(WIDGET, "team")
+            assert made["spec"] == {"size": 3}
+            with pytest.raises(Invalid, match="greater than or equal to 1"):
+                await widgets.patch("w", {"spec": {"size": 0}}, "team")
+            async with widgets.watch(namespace="team") as watch:
+                assert (await watch.receive()).object.to_dict()["spec"] == {"size": 3}
+                await widgets.patch("w", {"spec": {"size": 5}}, "team")
+                assert (await watch.receive()).object.to_dict()["spec"] == {"size": 5}
+                await definitions.delete("widgets.example.com")
+                with trio.fail_after(60):
+                    assert (await watch.receive()).type == "DELETED"
+                    with pytest.raises(trio.EndOfChannel):
+                        await watch.receive()
+            with trio.fail_after(60):
+                while await definitions.find("widgets.example.com") is not None:
+                    await trio.sleep(1)
+            with pytest.raises(UnknownResource):
+                await widgets.get("w", "team")
+
+    run_trio(main)
+
+
+def test_definitions_that_a_store_holds_are_served_at_the_first_use(tmp_path):
+    async def main() -> None:
+        async with open_cluster(random=Random(1), checks_namespaces=False, data_dir=tmp_path) as cluster:
+            await cluster.resource("apiextensions.k8s.io/v1", "customresourcedefinitions").create(DEFINITION)
+            await cluster.resource("example.com/v1", "widgets").create(WIDGET, "team")
+        async with open_cluster(random=Random(2), checks_namespaces=False, data_dir=tmp_path) as cluster:
+            widgets = cluster.resource("example.com/v1", "widgets")
+            await widgets.ready()
+            assert widgets.api.kind == ("example.com/v1", "Widget")
+            assert [obj.name for obj in (await widgets.list()).objects] == ["w"]
+
+    trio.run(main)
