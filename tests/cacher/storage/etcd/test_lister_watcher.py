@@ -202,6 +202,22 @@ def test_a_watch_tells_every_change_after_its_revision():
     run(main)
 
 
+def test_who_wants_no_previous_versions_has_etcd_send_none_and_is_told_which_key_went():
+    async def main() -> None:
+        async with opened() as (etcd, _):
+            source = EtcdListerWatcher(etcd, PREFIX, ObjectReader(), with_previous=False)
+            start = await put(etcd, "a", nodeName="n1")
+            async with source.watch(start) as stream:
+                await put(etcd, "a", nodeName="n2")
+                last = (await etcd.delete(PREFIX + "default/a")).revision
+                modified, deleted = await receive_until(stream, last)
+            assert (modified.type, modified.key) == (MODIFIED, PREFIX + "default/a")
+            assert (deleted.type, deleted.key, deleted.revision) == (DELETED, PREFIX + "default/a", last)
+            assert deleted.object.raw == b"{}", "the last version was not sent"
+
+    run(main)
+
+
 def test_a_revision_of_several_keys_comes_whole():
     async def main() -> None:
         async with opened() as (etcd, source):

@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import pytest
 import trio
+import trio.testing
 
 from cacher.storage.etcd import CompactedError, Put, UnavailableError
 from cacher.storage.etcd._remote_watch import BRIDGE_BYTES_MAX
@@ -252,6 +253,29 @@ def test_a_reader_that_is_cancelled_has_taken_nothing_and_two_cannot_read(server
                 nursery.cancel_scope.cancel()
             await etcd.put("a/k", "1")
             assert await values(watch, 1) == [b"1"]
+
+    run(main)
+
+
+def test_every_receive_gives_others_a_turn_whether_it_waits_or_finds_something_or_the_end(server):
+    async def main() -> None:
+        async with opened(server) as etcd, etcd.watch("a/k") as watch:
+            await put_numbers(etcd, 0, 1)
+            while watch._bridge.is_empty:
+                await trio.sleep(0.01)
+            with trio.CancelScope() as scope:
+                scope.cancel()
+                await watch.receive()
+            assert scope.cancelled_caught
+            with trio.testing.assert_checkpoints():
+                assert await values(watch, 1) == numbers(0, 1)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(put_numbers, etcd, 1, 2)
+                with trio.testing.assert_checkpoints():
+                    assert await values(watch, 1) == numbers(1, 2)
+            watch.end()
+            with trio.testing.assert_checkpoints(), pytest.raises(trio.EndOfChannel):
+                await watch.receive()
 
     run(main)
 
