@@ -73,7 +73,12 @@ def test_a_command_that_is_shown_exists(document):
 
 
 def test_the_readme_and_the_registrys_page_have_an_example():
-    assert [document for document, _, printed in examples() if printed] == ["README.md", "README.md", "docs/registry.md"]
+    assert [document for document, _, printed in examples() if printed] == [
+        "README.md",
+        "README.md",
+        "docs/registry.md",
+        "docs/registry.md",
+    ]
 
 
 def test_the_design_has_a_place_for_every_file_and_names_none_that_is_not_there():

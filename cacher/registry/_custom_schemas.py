@@ -58,7 +58,7 @@ class CustomSchemas(BuiltInSchemas):
 
     def field_manager(self, endpoint: Endpoint) -> FieldManager | None:
         """See Schemas."""
-        if not self._keeps or _is_scale(endpoint):
+        if not self.keeps_managed_fields or _is_scale(endpoint):
             return super().field_manager(endpoint)
         return BookKeeper.custom(
             endpoint.api_version,

@@ -29,6 +29,7 @@ from ._errors import APIError, Conflict, InternalError, NotFound
 from ._meta import JSONObject, deletion_timestamp_of, finalizers_of, name_of, text
 from ._registry import Registry
 from ._rest import Context
+from ._schemas import BuiltInSchemas
 from ._serving import OpenStorage, Serving
 from ._store import RegistryStore
 from .schema import (
@@ -80,6 +81,8 @@ class Definitions:
         self._woken = trio.Event()
         self._looked = trio.Event()
         self._is_settled = False
+        known = registry.schemas
+        self._keeps_managed_fields = not isinstance(known, BuiltInSchemas) or known.keeps_managed_fields
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Follow the definitions until cancelled. Started once all that are there are served. Once only."""
@@ -199,7 +202,9 @@ class Definitions:
             if current is not None and current.is_of(crd):
                 return  # it was changed, and changed back
             try:
-                newest = self._starting[name] = Serving(crd, self._registry.environment, notify=self._wake)
+                newest = self._starting[name] = Serving(
+                    crd, self._registry.environment, notify=self._wake, keeps_managed_fields=self._keeps_managed_fields
+                )
             except BadDefinition as problem:
                 self.problems[name] = problem
                 return
@@ -219,7 +224,7 @@ class Definitions:
         if old is not None:
             for known in sorted(set(old.known) - set(new.known)):
                 self._registry.remove(*known)
-            old.stop_as_changed()
+            old.stop_as_changed(still=new.known)
 
     def _retire(self, name: str) -> None:
         """Serve it no more."""

@@ -107,7 +107,7 @@ class Registry:
     ) -> None:
         self.environment = environment
         self._storage_for = storage_for
-        self._schemas = schemas if schemas is not None else BuiltInSchemas()
+        self.schemas = schemas if schemas is not None else BuiltInSchemas()
         self._admission: Admission | None = NamespaceLifecycle(self._namespaces) if checks_namespaces else None
         self._added: dict[tuple[str, str], tuple[ResourceInfo, Maker, Interface | None]] = {}
         self._doors: dict[tuple[str, str], ResourceDoor] = {}
@@ -167,7 +167,7 @@ class Registry:
             installed.subresources,
             environment=self.environment,
             admission=self._admission if info.namespaced else None,
-            schemas=installed.schemas if installed.schemas is not None else self._schemas,
+            schemas=installed.schemas if installed.schemas is not None else self.schemas,
         )
 
     def _namespaces(self) -> Getter:

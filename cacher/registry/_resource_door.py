@@ -51,6 +51,7 @@ from ._rest import (
     Watcher,
 )
 from ._schemas import BuiltInSchemas, Endpoint, Schemas
+from ._subresource import NoSubresource
 from ._updated_object import Change, Replacement
 
 LabelsLike = str | LabelSelector | Mapping[str, str] | None
@@ -103,6 +104,8 @@ class ResourceDoor:
         self._endpoint = endpoint = Endpoint(*self.kind, subresource, reset)
         self._type = schemas.type_of(endpoint)
         self._manager = schemas.field_manager(endpoint)
+        self._parted: dict[str, ResourceDoor] = {}
+        """To subresources that were there once."""
         self._subresources = {
             name: ResourceDoor(
                 info,
@@ -118,15 +121,19 @@ class ResourceDoor:
     def become(self, other: ResourceDoor) -> None:
         """Lead where `other` leads from now on: who holds this door, or one to a subresource, goes on through it.
 
-        Doors to subresources that `other` does not have stay as they are.
+        A door to a subresource that `other` does not have answers that there is none, until there is one again.
         """
-        kept = self._subresources
+        held = {**self._parted, **self._subresources}
         vars(self).update(vars(other))
         self._subresources = {}
         for name, door in other._subresources.items():
-            mine = self._subresources[name] = kept.get(name, door)
+            mine = self._subresources[name] = held.pop(name, door)
             if mine is not door:
                 mine.become(door)
+        self._parted = held
+        for name, door in held.items():
+            nothing = NoSubresource(self.storage.resource, f"{self.info.plural}/{name}")
+            door.become(ResourceDoor(self.info, nothing, environment=self._environment, subresource=name))
 
     @property
     def subresources(self) -> tuple[str, ...]:

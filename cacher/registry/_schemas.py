@@ -74,7 +74,7 @@ class BuiltInSchemas:
     """
 
     def __init__(self, *, keeps_managed_fields: bool = True) -> None:
-        self._keeps = keeps_managed_fields
+        self.keeps_managed_fields = keeps_managed_fields
 
     def type_of(self, endpoint: Endpoint) -> Type | None:
         """See Schemas."""
@@ -89,7 +89,7 @@ class BuiltInSchemas:
 
     def field_manager(self, endpoint: Endpoint) -> FieldManager | None:
         """See Schemas."""
-        if not self._keeps:
+        if not self.keeps_managed_fields:
             return None
         version, kind = endpoint.api_version, endpoint.kind
         reset = FieldSet.of(fields(*path) for path in endpoint.reset)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -43,11 +43,19 @@ class Serving:
 
     Args:
         notify: called once it is ready.
+        keeps_managed_fields: False leaves them to clients.
     Raises:
         BadDefinition: it cannot be served.
     """
 
-    def __init__(self, crd: JSONObject, environment: Environment, *, notify: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        crd: JSONObject,
+        environment: Environment,
+        *,
+        notify: Callable[[], None],
+        keeps_managed_fields: bool = True,
+    ) -> None:
         self.uid = text(crd, "uid")
         self.life = Life()
         self.is_ready = False
@@ -57,6 +65,7 @@ class Serving:
         self._form = served_form(crd)
         self._environment = environment
         self._notify = notify
+        self._keeps_managed_fields = keeps_managed_fields
         self._definition = Definition.from_crd(_with_accepted_names(crd))
         self._schemas = {
             f"{self._definition.group}/{raw['name']}": (raw.get("schema") or {}).get("openAPIV3Schema")
@@ -69,8 +78,7 @@ class Serving:
     @property
     def known(self) -> tuple[tuple[str, str], ...]:
         """What it serves: group versions, and the plural."""
-        plural = self._definition.names.plural
-        return tuple((self._definition.versions[name].api_version, plural) for name in self._definition.served)
+        return tuple(self._known(self._definition.versions[name]) for name in self._definition.served)
 
     @property
     def store(self) -> CustomResourceStore:
@@ -99,18 +107,19 @@ class Serving:
                 self._notify()
                 await self._stop.wait()
         finally:
-            self.stop_as_changed()
+            self.stop_as_gone()
             for storage in self._storages.values():
                 storage.end(grace_s=self._grace_s)
             self.ended.set()
 
-    def stop_as_changed(self) -> None:
-        """Another serves the definition from now on: calls to this one are to come again, and find that other one."""
-        self._close(_changed, 0.0)
+    def stop_as_changed(self, still: Collection[tuple[str, str]]) -> None:
+        """Another serves the definition from now on: calls to what is `still` there are to come again, and find that other."""
+        gone = {name for name in self._storages if self._known(self._definition.versions[name]) not in still}
+        self._close(gone, 0.0)
 
     def stop_as_gone(self) -> None:
         """Nobody serves the definition from now on."""
-        self._close(self._gone, END_GRACE_S)
+        self._close(self._storages, END_GRACE_S)
 
     async def drained(self) -> None:
         """Return once no write is under way that may create."""
@@ -129,6 +138,9 @@ class Serving:
         """The served versions, and the one in which objects are stored: when it goes, they go through that."""
         definition = self._definition
         return [one for one in definition.versions.values() if one.is_served or one is definition.storage_version]
+
+    def _known(self, version: Version) -> tuple[str, str]:
+        return version.api_version, self._definition.names.plural
 
     def _info(self, version: Version) -> ResourceInfo:
         definition = self._definition
@@ -151,7 +163,13 @@ class Serving:
             if version.scale is not None:
                 parts["scale"] = CustomScaleStore(store, self._definition, version.scale)
             preserves = self._crd["spec"].get("preserveUnknownFields") is True
-            schemas = CustomSchemas(self._definition, version, self._schemas, preserves_unknown=preserves)
+            schemas = CustomSchemas(
+                self._definition,
+                version,
+                self._schemas,
+                preserves_unknown=preserves,
+                keeps_managed_fields=self._keeps_managed_fields,
+            )
             return Installed(store, parts, schemas)
 
         return make
@@ -161,12 +179,12 @@ class Serving:
     ) -> CustomResourceStore:
         return CustomResourceStore(storage, info, self._definition, version, self.life, environment=environment)
 
-    def _close(self, refusal: Callable[[], Exception], grace_s: float) -> None:
+    def _close(self, gone: Collection[str], grace_s: float) -> None:
         if self._stop.is_set():
             return
         self._grace_s = grace_s
-        for storage in self._storages.values():
-            storage.close(refusal)
+        for name, storage in self._storages.items():
+            storage.close(self._gone if name in gone else _changed)
         self._stop.set()
 
     def _gone(self) -> Exception:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._errors import GroupResource
+from ._errors import GroupResource, UnknownResource
 from ._meta import JSONObject
 from ._rest import (
     Context,
@@ -77,3 +77,37 @@ class SubresourceStore:
             validate_update=validate_update,
             options=options,
         )
+
+
+class NoSubresource:
+    """What is left of a subresource that a resource no longer has: every verb is answered by UnknownResource."""
+
+    def __init__(self, resource: GroupResource, what: str) -> None:
+        self.resource = resource
+        self._what = what
+
+    def new(self) -> JSONObject:
+        """Nothing."""
+        return {}
+
+    def default(self, obj: JSONObject) -> JSONObject:
+        """As it is."""
+        return obj
+
+    async def get(self, context: Context, name: str, *, resource_version: str = "") -> JSONObject:
+        """See Getter. Raises UnknownResource."""
+        raise UnknownResource(self._what)
+
+    async def update(
+        self,
+        context: Context,
+        name: str,
+        info: UpdatedObjectInfo,
+        *,
+        validate_create: ValidateObject = accept,
+        validate_update: ValidateObjectUpdate = accept_update,
+        force_create: bool = False,
+        options: UpdateOptions = UpdateOptions(),  # noqa: B008 - a frozen value
+    ) -> tuple[JSONObject, bool]:
+        """See Updater. Raises UnknownResource."""
+        raise UnknownResource(self._what)
