@@ -43,6 +43,7 @@ class World:
         below = EtcdStorage(
             self.etcd,
             resource_prefix=prefix,
+            resource=info.plural,
             codec=Codec(group_version=info.group_version, kind=info.kind, fields=info.fields, absent=dict(info.absent)),
             random=self.random,
         )
