@@ -334,7 +334,7 @@ class ResourceDoor:
             field_validation=field_validation,
         )
         storage = self._updater
-        if storage is None:
+        if storage is None or self._getter is None:
             raise self._unable("patch")
         context = self._context(namespace, warn)
         make = self._apply(patch, field_manager, bool(force)) if is_apply else self._patch(type, patch, name)
@@ -422,7 +422,11 @@ class ResourceDoor:
         if namespace and not self._is_namespaced:
             raise BadRequest(f"{self.info.plural} live in no namespace: leave it out")
         context = Context(namespace or "")
-        return context if warn is None else msgspec.structs.replace(context, warn=warn)
+        if warn is None:
+            return context
+        if self.info.deprecation:
+            warn(self.info.deprecation)
+        return msgspec.structs.replace(context, warn=warn)
 
     def _selector(self, labels: LabelsLike, fields: FieldsLike) -> Selector:
         try:
