@@ -306,6 +306,7 @@ class Cluster:
         store = EtcdStorage(
             self.etcd,
             resource_prefix=resource_prefix,
+            resource=info.plural,
             root=root,
             codec=codec or Codec(group_version=info.group_version, kind=info.kind, fields=info.fields, absent=absent),
             random=random,

@@ -65,7 +65,6 @@ from .storage import (
     ValidateDeletion,
     Value,
     encode_continue,
-    parse_resource_version,
     parse_watch_resource_version,
     plan_list,
     prepare_key,
@@ -197,7 +196,11 @@ class CacherStorage:
     # ---- reads -------------------------------------------------------------------------------------------------------
 
     async def get(self, key: str, *, resource_version: str = "", ignore_not_found: bool = False) -> Object | None:
-        """See Interface.get. Unset, it is the store's to answer: one object costs it little, and asking how far it is, as much."""
+        """See Interface.get. Unset, it is the store's to answer: one object costs it little, and asking how far it is, as much.
+
+        Raises:
+            InvalidResourceVersion: it is none. Kubernetes' cache says so without a code, where its store answers BadRequest.
+        """
         if resource_version == "0" and "/." not in key and self.cacher.is_ready:
             full, objects = self._root + key, self.cacher.cache.snapshot
             if objects.get(full) is not None:  # a key that an object has needs no other check
@@ -210,7 +213,7 @@ class CacherStorage:
         if not is_cached:
             return await self._underlying.get(key, resource_version=resource_version, ignore_not_found=ignore_not_found)
         prepared = prepare_key(self.resource_prefix, key, recursive=False)
-        await self._wait_until_fresh(parse_resource_version(resource_version))
+        await self._wait_until_fresh(parse_watch_resource_version(resource_version))
         cache = self.cacher.cache
         found = cache.snapshot.get(self._root + prepared)
         if found is None and not ignore_not_found:

@@ -27,6 +27,8 @@ class ResourceInfo(msgspec.Struct, frozen=True):
     """What a field that the object lacks counts as, where that is not "": a boolean's "false", a number's "0"."""
     indexed: tuple[str, ...] = ()
     """Of `fields`: those by whose value a cache finds objects."""
+    deprecation: str = ""
+    """What whoever uses it is warned of; "" for most."""
 
     @property
     def is_built_in(self) -> bool:
@@ -109,7 +111,13 @@ _TABLE = (
     ),
     ResourceInfo("v1", "Namespace", "namespaces", _at("namespaces"), namespaced=False, fields=("status.phase",)),
     ResourceInfo("v1", "Service", "services", _at("services/specs"), fields=("spec.clusterIP", "spec.type")),
-    ResourceInfo("v1", "Endpoints", "endpoints", _at("services/endpoints")),
+    ResourceInfo(
+        "v1",
+        "Endpoints",
+        "endpoints",
+        _at("services/endpoints"),
+        deprecation="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+    ),
     ResourceInfo("v1", "ConfigMap", "configmaps", _at("configmaps")),
     ResourceInfo("v1", "Secret", "secrets", _at("secrets"), fields=("type",)),
     ResourceInfo("v1", "ServiceAccount", "serviceaccounts", _at("serviceaccounts")),

@@ -59,13 +59,13 @@ from ._field_errors import too_long as too_long
 from ._field_errors import too_many as too_many
 from ._field_errors import type_invalid as type_invalid
 from ._leases import LeaseStrategy as LeaseStrategy
+from ._makers import Installed as Installed
+from ._makers import Maker as Maker
+from ._makers import plain_resource as plain_resource
+from ._makers import with_strategy as with_strategy
 from ._meta import JSONObject as JSONObject
 from ._patches import PatchType as PatchType
-from ._registry import Installed as Installed
-from ._registry import Maker as Maker
 from ._registry import Registry as Registry
-from ._registry import plain_resource as plain_resource
-from ._registry import with_strategy as with_strategy
 from ._resource_door import FieldsLike as FieldsLike
 from ._resource_door import LabelsLike as LabelsLike
 from ._resource_door import ResourceDoor as ResourceDoor

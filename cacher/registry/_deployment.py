@@ -28,8 +28,8 @@ from ._deployment_validation import (
 from ._dry_run import dry_update
 from ._errors import BadRequest, GroupResource, InternalError, Invalid, PlainServerError, quoted
 from ._field_errors import FieldError
-from ._meta import JSONObject, metadata, name_of, with_metadata
-from ._names import dns1123_label
+from ._meta import JSONObject, metadata, with_metadata
+from ._replica_sets import pod_name_warnings
 from ._rest import Context, CreateOptions, ValidateObject, accept
 from ._scale import ScaleStore
 from ._storage_errors import Operation, translated
@@ -74,11 +74,8 @@ class DeploymentStrategy(Strategy):
         return wrong + validate_deployment_update(new, old)
 
     def warnings_on_create(self, context: Context, obj: JSONObject) -> list[str]:
-        """A name that is no label makes names of pods that are none either."""
-        if not (wrong := dns1123_label(name_of(obj))):
-            return []
-        advice = "this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended"
-        return [f"metadata.name: {advice}: [{' '.join(wrong)}]"]
+        """See `pod_name_warnings`."""
+        return pod_name_warnings(obj)
 
 
 class DeploymentStatusStrategy(StatusStrategy):

@@ -254,9 +254,6 @@ class StorageRead(APIError):
 
     code, reason = 500, "StorageReadError"
 
-    def __init__(self, message: str, causes: Iterable[Cause]) -> None:
-        super().__init__(message, StatusDetails(causes=tuple(causes)))
-
 
 class ServerTimeout(APIError):
     """The store did not answer in time: try again after `retry_after_s`."""

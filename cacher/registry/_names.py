@@ -122,6 +122,25 @@ def config_key(value: str) -> list[str]:
     return wrong
 
 
+def port_number(value: int) -> list[str]:
+    """What a port may be."""
+    return [] if 1 <= value <= 65535 else ["must be between 1 and 65535, inclusive"]
+
+
+def port_name(value: str) -> list[str]:
+    """What a container's ports may be named by."""
+    wrong = ["must be no more than 15 characters"] if len(value) > 15 else []
+    if not re.fullmatch(r"[-a-z0-9]+", value):
+        wrong.append("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
+    if not re.search(r"[a-z]", value):
+        wrong.append("must contain at least one letter (a-z)")
+    if "--" in value:
+        wrong.append("must not contain consecutive hyphens")
+    if value[:1] == "-" or value[-1:] == "-":
+        wrong.append("must not begin or end with a hyphen")
+    return wrong
+
+
 def path_segment(value: str) -> list[str]:
     """What any name may be at the least: it is a segment of a path."""
     if value in (".", ".."):

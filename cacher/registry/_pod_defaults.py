@@ -1,6 +1,9 @@
 """What a pod, or a pod's template, gets where its client left something out. Pure.
 
-Source: kubernetes pkg/apis/core/v1/defaults.go. What depends on a node, or on admission, is not decided here.
+A template gets less than a pod: what limits and the host's network imply is filled in when the pod is made.
+Source: kubernetes pkg/apis/core/v1/defaults.go (SetDefaults_Pod, SetDefaults_PodSpec, SetDefaults_Container, …). What depends on a
+node, or on admission, is not decided here.
+Differs: resources of the pod as a whole (`spec.resources`) are taken as they come.
 """
 
 from __future__ import annotations
@@ -39,6 +42,17 @@ def each(change: Callable[[JSONObject], JSONObject]) -> Callable[[list[JSONObjec
     return lambda items: [change(item) for item in items]
 
 
+def default_pod(obj: JSONObject) -> JSONObject:
+    """A pod with its defaults."""
+    whole = filled(obj, {"metadata": {}, "spec": {}, "status": {}})
+    spec = filled(default_pod_spec(whole["spec"]), {"enableServiceLinks": True})
+    for containers in ("initContainers", "containers"):
+        spec = changed(spec, containers, each(lambda one: changed(one, "resources", default_resources)))
+        if spec.get("hostNetwork"):
+            spec = changed(spec, containers, each(_on_host_ports))
+    return {**whole, "spec": spec}
+
+
 def default_pod_template(template: JSONObject) -> JSONObject:
     """A template with its pod's defaults."""
     whole = filled(template, {"metadata": {}, "spec": {}})
@@ -52,9 +66,6 @@ def default_pod_spec(spec: JSONObject) -> JSONObject:
         spec = changed(spec, containers, each(default_container))
     spec = changed(spec, "ephemeralContainers", each(default_container))
     spec = changed(spec, "volumes", each(default_volume))
-    if spec.get("hostNetwork"):
-        for containers in ("initContainers", "containers"):
-            spec = changed(spec, containers, each(_on_host_ports))
     if spec.get("serviceAccountName") and not spec.get("serviceAccount"):
         spec = {**spec, "serviceAccount": spec["serviceAccountName"]}
     elif spec.get("serviceAccount") and not spec.get("serviceAccountName"):
@@ -73,7 +84,6 @@ def default_container(container: JSONObject) -> JSONObject:
             "terminationMessagePolicy": "File",
         },
     )
-    container = changed(container, "resources", default_resources)
     container = changed(container, "ports", each(lambda port: filled(port, {"protocol": "TCP"})))
     container = changed(container, "env", each(_default_env))
     for probe in _PROBES:

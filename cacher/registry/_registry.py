@@ -12,79 +12,29 @@ Source: kubernetes pkg/controlplane/instance.go, pkg/registry/*/rest/storage_*.g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import cast
 from weakref import WeakValueDictionary
-
-import msgspec
 
 from .._resources import RESOURCES, ResourceInfo, find_resource
 from ..storage import Interface
 from ._admission import Admission, NamespaceLifecycle
-from ._configmaps import ConfigMapStrategy
+from ._built_in import built_in, without_rules
 from ._custom_schemas import DefinitionSchemas
 from ._definitions import DEFINITIONS, DefinitionStatusStrategy, DefinitionStore, DefinitionStrategy
-from ._deployment import DeploymentStorage
-from ._errors import GroupResource, UnknownResource
-from ._events import EventStrategy, live_an_hour
-from ._leases import LeaseStrategy
+from ._errors import UnknownResource
+from ._makers import Installed, Maker, plain_resource
 from ._resource_door import ResourceDoor
-from ._rest import Environment, Getter, Storage
+from ._rest import Environment, Getter
 from ._schemas import BuiltInSchemas, Schemas
-from ._secrets import SecretStrategy
-from ._store import Hooks, RegistryStore
-from ._strategy import Strategy
+from ._service_pools import CLUSTER_CIDR, NODE_PORTS, ServicePools
 from ._subresource import SubresourceStore
-
-
-class Installed(msgspec.Struct, frozen=True):
-    """A resource's RESTStorage, and those of its subresources."""
-
-    storage: Storage
-    subresources: Mapping[str, Storage] = {}
-    schemas: Schemas | None = None
-    """None: the registry's."""
-
-
-Maker = Callable[[Interface, ResourceInfo, Environment], Installed]
-"""Makes a resource's storages over the one that keeps its objects."""
-
-
-def plain_resource(storage: Interface, info: ResourceInfo, environment: Environment) -> Installed:
-    """A resource without rules of its own."""
-    group = info.group_version.rpartition("/")[0]
-    strategy = Strategy(GroupResource(group, info.plural), info.kind, namespaced=info.namespaced)
-    return Installed(RegistryStore(storage, info, strategy, environment=environment))
-
-
-def with_strategy(strategy: Strategy, hooks: Hooks = Hooks()) -> Maker:  # noqa: B008 - a frozen value
-    """Makes a resource that has a strategy, and perhaps hooks, and no subresources."""
-
-    def make(storage: Interface, info: ResourceInfo, environment: Environment) -> Installed:
-        return Installed(RegistryStore(storage, info, strategy, environment=environment, hooks=hooks))
-
-    return make
-
-
-def _deployments(storage: Interface, info: ResourceInfo, environment: Environment) -> Installed:
-    storages = DeploymentStorage.of(storage, info, environment)
-    return Installed(storages.deployment, {"status": storages.status, "scale": storages.scale})
 
 
 def _definitions(storage: Interface, info: ResourceInfo, environment: Environment) -> Installed:
     store = DefinitionStore(storage, info, environment=environment)
     status = SubresourceStore(store, DefinitionStatusStrategy(DefinitionStrategy()))
     return Installed(store, {"status": status}, DefinitionSchemas())
-
-
-_MAKERS: dict[tuple[str, str], Maker] = {
-    ("v1", "configmaps"): with_strategy(ConfigMapStrategy()),
-    ("v1", "events"): with_strategy(EventStrategy(), Hooks(ttl_s=live_an_hour)),
-    ("v1", "secrets"): with_strategy(SecretStrategy()),
-    ("coordination.k8s.io/v1", "leases"): with_strategy(LeaseStrategy()),
-    ("apps/v1", "deployments"): _deployments,
-    DEFINITIONS: _definitions,
-}
 
 
 class Registry:
@@ -95,6 +45,8 @@ class Registry:
         environment: the time, and chance.
         schemas: what is known of objects, and who keeps their managedFields; by default of the built-in kinds.
         checks_namespaces: what is written into a namespace that is not there is refused.
+        cluster_cidr: the addresses of services.
+        node_ports: the ports that services have on nodes.
     """
 
     def __init__(
@@ -104,11 +56,15 @@ class Registry:
         environment: Environment,
         schemas: Schemas | None = None,
         checks_namespaces: bool = True,
+        cluster_cidr: str = CLUSTER_CIDR,
+        node_ports: range = NODE_PORTS,
     ) -> None:
         self.environment = environment
         self._storage_for = storage_for
         self.schemas = schemas if schemas is not None else BuiltInSchemas()
         self._admission: Admission | None = NamespaceLifecycle(self._namespaces) if checks_namespaces else None
+        pools = ServicePools(environment.random, cidr=cluster_cidr, node_ports=node_ports)
+        self._built_in: dict[tuple[str, str], Maker] = {**built_in(self.resource, pools), DEFINITIONS: _definitions}
         self._added: dict[tuple[str, str], tuple[ResourceInfo, Maker, Interface | None]] = {}
         self._doors: dict[tuple[str, str], ResourceDoor] = {}
         # Doors to what was removed, as long as somebody holds them: should it be added again, they lead there.
@@ -159,7 +115,7 @@ class Registry:
             if (group_version, plural) not in RESOURCES:
                 raise UnknownResource(f"{plural} of {group_version}")
             info = find_resource(group_version, plural)
-            maker = _MAKERS.get((group_version, plural), plain_resource)
+            maker = self._built_in.get((group_version, plural), without_rules)
         installed = maker(storage if storage is not None else self._storage_for(info), info, self.environment)
         return ResourceDoor(
             info,

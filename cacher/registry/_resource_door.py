@@ -356,7 +356,7 @@ class ResourceDoor:
             field_validation=field_validation,
         )
         storage = self._updater
-        if storage is None:
+        if storage is None or self._getter is None:
             raise self._unable("patch")
         context = self._context(namespace, warn)
         make = self._apply(patch, field_manager, bool(force)) if is_apply else self._patch(type, patch, name)
@@ -444,7 +444,11 @@ class ResourceDoor:
         if namespace and not self._is_namespaced:
             raise BadRequest(f"{self.info.plural} live in no namespace: leave it out")
         context = Context(namespace or "")
-        return context if warn is None else msgspec.structs.replace(context, warn=warn)
+        if warn is None:
+            return context
+        if self.info.deprecation:
+            warn(self.info.deprecation)
+        return msgspec.structs.replace(context, warn=warn)
 
     def _own_namespace(self, obj: JSONObject) -> str | None:
         """The namespace that the object names, where its kind lives in one; elsewhere it means nothing."""

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ._deployment_validation import NON_NEGATIVE
 from ._errors import BadRequest, Conflict, GroupResource, Invalid, NotFound
 from ._field_errors import FieldError, invalid
 from ._label_selectors import read_selector
@@ -30,6 +29,7 @@ from ._rest import (
     accept_update,
 )
 from ._validation_meta import validate_core_meta
+from ._workload_validation import NON_NEGATIVE
 from .patch import fields, from_scale, to_scale
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from ._custom_resources import CustomResourceStore, CustomStatusStrategy, Life
 from ._custom_scale import CustomScaleStore
 from ._custom_schemas import CustomSchemas
 from ._errors import UnknownResource
+from ._makers import Installed, Maker
 from ._meta import JSONObject, text
-from ._registry import Installed, Maker
 from ._served_storage import ServedStorage
 from ._subresource import SubresourceStore
 from .schema import Definition, Version

@@ -49,6 +49,7 @@ class Operation(enum.Enum):
     WATCH = "watch"
 
 
+_UNEXPECTED, _TOO_MANY = "UnexpectedServerResponse", "FieldValueTooMany"
 _CONFLICTS = (KeyExists, ResourceVersionConflict, InvalidObject)
 STORAGE_FAMILIES = (StorageError, StatusError, PlainError, WatchError)
 RETRY_AFTER_S = 2
@@ -73,12 +74,23 @@ def api_error(error: Exception, operation: Operation, resource: GroupResource, n
     if isinstance(error, StorageError):
         return _of_storage_error(error, operation, resource, name)
     if isinstance(error, StorageReadError):
-        return api.StorageRead(error.message, [Cause(message=f"{key}: {why}") for key, why in error.causes])
+        return _of_unreadable(error, operation, resource)
     if isinstance(error, InternalError):
         return api.InternalError(error.problem)
     if isinstance(error, (StatusError, WatchError)):
         return status_error(error)
     return api.PlainServerError(str(error))
+
+
+def _of_unreadable(error: StorageReadError, operation: Operation, resource: GroupResource) -> APIError:
+    """Which objects of a list cannot be read; of a watch, which ends at the first one, the message says it."""
+    if operation is not Operation.LIST:
+        return api.StorageRead(error.message)
+    causes = [Cause(_UNEXPECTED, problem, key) for key, problem in error.causes]
+    if not error.is_complete:
+        causes.append(Cause(_TOO_MANY, "too many errors, the list is truncated"))
+    details = StatusDetails(operation.value, resource.group, resource.name, causes=tuple(causes))
+    return api.StorageRead(error.message, details)
 
 
 def _of_storage_error(error: StorageError, operation: Operation, resource: GroupResource, name: str) -> APIError:

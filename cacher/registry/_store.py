@@ -59,6 +59,9 @@ class Hooks(msgspec.Struct, frozen=True):
 
     begin_create: Callable[[Context, JSONObject, CreateOptions], Finish] | None = None
     """Before the strategy; what it returns is called once, whatever happened. May raise an APIError."""
+    allocate: Callable[[Context, JSONObject, JSONObject | None, bool], tuple[JSONObject, Finish]] | None = None
+    """Gives the new object what comes of a pool, knowing the old one (None: it is a create) and whether it is a dry run: after
+    the begin hooks, before the strategy. What it returns beside the object is called as theirs. May raise an APIError."""
     after_create: Callable[[JSONObject, CreateOptions], None] | None = None
     """Of a stored object, before it is decorated. Raises nothing: it is stored."""
     begin_update: Callable[[Context, JSONObject, JSONObject, UpdateOptions], Finish] | None = None

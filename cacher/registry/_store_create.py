@@ -61,6 +61,15 @@ def begun(finish: Finish | None) -> Iterator[list[bool]]:
             finish(bool(succeeded))
 
 
+def allocated(
+    store: RegistryStore, context: Context, obj: JSONObject, old: JSONObject | None, *, dry_run: bool
+) -> tuple[JSONObject, Finish | None]:
+    """The object with what it is given of pools, and what ends that."""
+    if store.hooks.allocate is None:
+        return obj, None
+    return store.hooks.allocate(context, obj, old, dry_run)
+
+
 async def create(
     store: RegistryStore, context: Context, obj: JSONObject, validate: ValidateObject, options: CreateOptions
 ) -> JSONObject:
@@ -81,9 +90,12 @@ async def _create_once(
     obj = new_object(obj, store.environment)
     hooks = store.hooks
     with begun(hooks.begin_create(context, obj, options) if hooks.begin_create is not None else None) as succeeded:
-        obj = before_create(store.create_strategy, context, obj, store.kind)
-        validate(obj)
-        stored = await _store_new(store, context, obj, options)
+        obj, finish = allocated(store, context, obj, None, dry_run=options.dry_run)
+        with begun(finish) as given:
+            obj = before_create(store.create_strategy, context, obj, store.kind)
+            validate(obj)
+            stored = await _store_new(store, context, obj, options)
+            given.append(True)
         succeeded.append(True)
     if hooks.after_create is not None:
         hooks.after_create(stored, options)

@@ -21,7 +21,7 @@ from ._errors import NotFound
 from ._meta import JSONObject
 from ._rest import DeleteOptions
 from ._storage_errors import STORAGE_FAMILIES, Operation, api_error, translated
-from ._store_create import begun, new_object
+from ._store_create import allocated, begun, new_object
 from .patch import keeping_times
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class Attempt:
         self.options = options
         self.may_create = False
         self.is_creating = False
-        self.finish: Finish | None = None
-        """Of the hook that the last try began."""
+        self.finishes: list[Finish] = []
+        """Of the hooks that the last try began; the last is called first."""
 
     def __call__(self, found: Object | None, meta: ResponseMeta) -> Update:
         """What is to be stored in place of what was found: a storage's TryUpdate."""
@@ -77,17 +77,23 @@ class Attempt:
         return Update(obj, ttl_s)
 
     def end(self, success: bool) -> None:
-        """Call what the hook of the last try wants to be called with, once."""
-        finish, self.finish = self.finish, None
+        """Call what the hooks of the last try want to be called with, once."""
+        while self.finishes:
+            self.finishes.pop()(success)
+
+    def _allocated(self, obj: JSONObject, old: JSONObject | None) -> JSONObject:
+        obj, finish = allocated(self.store, self.context, obj, old, dry_run=self.options.dry_run)
         if finish is not None:
-            finish(success)
+            self.finishes.append(finish)
+        return obj
 
     def _created(self) -> JSONObject:
         store, options = self.store, self.options.for_create()
         self.is_creating = True
         obj = new_object(self.info.updated_object(self.context, None), store.environment)
         if store.hooks.begin_create is not None:
-            self.finish = store.hooks.begin_create(self.context, obj, options)
+            self.finishes.append(store.hooks.begin_create(self.context, obj, options))
+        obj = self._allocated(obj, None)
         obj = before_create(store.create_strategy, self.context, obj, store.kind)
         self.validate_create(obj)
         return obj
@@ -104,7 +110,8 @@ class Attempt:
             name=self.name,
         )
         if store.hooks.begin_update is not None:
-            self.finish = store.hooks.begin_update(self.context, new, old, self.options)
+            self.finishes.append(store.hooks.begin_update(self.context, new, old, self.options))
+        new = self._allocated(new, old)
         new = before_update(store.update_strategy, self.context, new, old, store.kind)
         new = keeping_times(old, new)
         self.validate_update(new, old)

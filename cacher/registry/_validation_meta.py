@@ -193,10 +193,17 @@ def _no_new_finalizers(new: list[str], old: list[str], path: str) -> list[FieldE
     return [forbidden(path, f"{why} []string{{{shown}}}")]
 
 
+def core_finalizer(name: str) -> list[str]:
+    """What is wrong with a built-in resource's finalizer: it is a standard one, or qualified."""
+    if "/" in name or name in _STANDARD_FINALIZERS:
+        return []
+    return ["name is neither a standard finalizer name nor is it fully qualified"]
+
+
 def _core_finalizers(obj: JSONObject, path: str) -> list[FieldError]:
-    why = "name is neither a standard finalizer name nor is it fully qualified"
+    where = child(path, "finalizers")
     return [
-        invalid(index(child(path, "finalizers"), at), name, why)
+        invalid(index(where, at), name, why)
         for at, name in enumerate(finalizers_of(obj))
-        if "/" not in name and name not in _STANDARD_FINALIZERS
+        for why in core_finalizer(name)
     ]

@@ -19,7 +19,7 @@
 
     PlainError                      a caller's mistake that has no API status: HTTP 500 without a reason (also a ValueError)
     ├── InvalidKey
-    ├── InvalidResourceVersion      of a watch; a list and a get answer BadRequest
+    ├── InvalidResourceVersion      of a watch, and of a get from a cache; others answer BadRequest
     ├── InvalidValue
     ├── ResourceVersionSetOnCreate
     ├── RequestTooLarge
@@ -108,7 +108,7 @@ class InvalidKey(PlainError):
 
 
 class InvalidResourceVersion(PlainError):
-    """A watch's resource version is no number: hand in what a list or an event gave."""
+    """A watch's, or a cached get's, resource version is no number: hand in what a list or an event gave."""
 
 
 class InvalidValue(PlainError):

@@ -167,7 +167,8 @@ class Interface(Protocol):
         """The object under `key`, not older than `resource_version` ("": than the call; "0": any). None only if ignored.
 
         Raises:
-            KeyNotFound; watch.TooLargeResourceVersion; BadRequest (a resource version that is none); InternalError.
+            KeyNotFound; watch.TooLargeResourceVersion; InternalError; BadRequest (a resource version that is none; of a cache
+            InvalidResourceVersion).
         """
         ...
 

@@ -89,10 +89,10 @@ def parse_resource_version(text: str) -> int:
 
 
 def parse_watch_resource_version(text: str) -> int:
-    """The revision that a watch asks for; "" and "0" are 0.
+    """The revision that a watch, or a get from a cache, asks for; "" and "0" are 0.
 
     Raises:
-        InvalidResourceVersion: it is no number. Kubernetes answers a watch so, and a list with a BadRequest.
+        InvalidResourceVersion: it is no number. Kubernetes answers these so, and a list with a BadRequest.
     """
     if not text:
         return 0

@@ -7,7 +7,6 @@ import trio
 import trio.testing
 
 from cacher.storage import (
-    BadRequest,
     InternalError,
     InvalidKey,
     InvalidResourceVersion,
@@ -76,7 +75,7 @@ def test_a_get_of_nothing_and_of_nonsense():
             assert caught.value.revision == all_.etcd.revision
             assert await get("/pods/a/two", resource_version="0", ignore_not_found=True) is None
             for version in ("abc", "-1"):
-                with pytest.raises(BadRequest, match="invalid resource version"):
+                with pytest.raises(InvalidResourceVersion, match=f'^resourceVersion: Invalid value: "{version}"'):
                     await get("/pods/a/one", resource_version=version)
             with pytest.raises(InvalidKey, match="lacks resource prefix"):
                 await get("/nodes/one", resource_version="0")

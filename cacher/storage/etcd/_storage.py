@@ -54,6 +54,7 @@ class EtcdStorage:
 
     Args:
         resource_prefix: what every key starts with, such as `/pods`.
+        resource: what messages and metrics call the resource; by default the end of its prefix.
         root: what every key in etcd starts with before that.
         leases, compactor: shared between the storages of one etcd. Without a compactor `compact_revision` stays 0; whoever
             hands one in runs it.
@@ -70,6 +71,7 @@ class EtcdStorage:
         etcd: Etcd,
         *,
         resource_prefix: str = "/pods",
+        resource: str = "",
         codec: Codec,
         random: Random,
         root: str = "/registry",
@@ -86,7 +88,7 @@ class EtcdStorage:
         self.supports_progress = supports_progress
         self._resource_prefix = check_resource_prefix(resource_prefix)
         self._root = prepare_root(root)
-        self._name = resource_prefix.strip("/").rpartition("/")[2]
+        self._name = resource or resource_prefix.strip("/").rpartition("/")[2]
         self.metrics = metrics if metrics is not None else EtcdMetrics(MetricsRegistry(), resource=self._name)
         self._random = random
         self._leases = (

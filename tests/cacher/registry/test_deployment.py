@@ -67,7 +67,7 @@ def test_an_image_that_may_change_is_pulled_always(image, policy):
     assert pull_policy(image) == policy
 
 
-def test_a_pod_gets_the_defaults_of_its_containers_volumes_and_probes():
+def test_a_template_gets_the_defaults_of_its_containers_volumes_and_probes():
     spec = default_pod_spec(
         {
             "hostNetwork": True,
@@ -90,8 +90,8 @@ def test_a_pod_gets_the_defaults_of_its_containers_volumes_and_probes():
         }
     )
     container = spec["containers"][0]
-    assert container["ports"] == [{"containerPort": 80, "protocol": "TCP", "hostPort": 80}]
-    assert container["resources"] == {"limits": {"cpu": "1"}, "requests": {"cpu": "1"}}
+    assert container["ports"] == [{"containerPort": 80, "protocol": "TCP"}]
+    assert container["resources"] == {"limits": {"cpu": "1"}}
     assert container["livenessProbe"] == {
         "httpGet": {"port": 80, "path": "/", "scheme": "HTTP"},
         "failureThreshold": 3,

@@ -105,4 +105,15 @@ def test_an_expired_page_brings_the_token_of_the_rest():
 def test_objects_that_cannot_be_read_are_named():
     found = api_error(StorageReadError("failed to read", [("/pods/a", "not JSON")]), LIST, PODS).status()
     assert (found["code"], found["reason"]) == (500, "StorageReadError")
-    assert found["details"]["causes"] == [{"message": "/pods/a: not JSON"}]
+    assert found["details"] == {
+        "name": "list",
+        "kind": "pods",
+        "causes": [{"reason": "UnexpectedServerResponse", "message": "not JSON", "field": "/pods/a"}],
+    }
+
+
+def test_a_list_that_stopped_at_too_many_unreadable_objects_says_so():
+    keys = [(f"/pods/{at}", "not JSON") for at in range(100)]
+    causes = api_error(StorageReadError("failed", keys, is_complete=False), LIST, PODS).status()["details"]["causes"]
+    assert len(causes) == 101
+    assert causes[-1] == {"reason": "FieldValueTooMany", "message": "too many errors, the list is truncated"}

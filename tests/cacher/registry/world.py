@@ -52,7 +52,7 @@ class World:
     def below(self, info: ResourceInfo, codec: Codec) -> EtcdStorage:
         """A storage without a cache."""
         prefix = info.prefix.rstrip("/").removeprefix("/registry")
-        return EtcdStorage(self.etcd, resource_prefix=prefix, codec=codec, random=self.random)
+        return EtcdStorage(self.etcd, resource_prefix=prefix, resource=info.plural, codec=codec, random=self.random)
 
     @asynccontextmanager
     async def open_storage(self, info: ResourceInfo, codec: Codec) -> AsyncIterator[Interface]:
