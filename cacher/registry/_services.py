@@ -69,11 +69,10 @@ class ServiceStrategy(Strategy):
     def default(self, obj: JSONObject) -> JSONObject:
         """Within the cluster, by TCP, to the port of the same number."""
         whole = filled(obj, {"spec": {}, "status": {}})
-        return {
-            **whole,
-            "spec": default_service_spec(whole["spec"]),
-            "status": filled(whole["status"], {"loadBalancer": {}}),
-        }
+        spec, status = default_service_spec(whole["spec"]), filled(whole["status"], {"loadBalancer": {}})
+        if spec["type"] == LOAD_BALANCER and (found := status["loadBalancer"].get("ingress")):
+            status = {**status, "loadBalancer": {**status["loadBalancer"], "ingress": [_with_mode(one) for one in found]}}
+        return {**whole, "spec": spec, "status": status}
 
     def prepare_for_create(self, context: Context, obj: JSONObject) -> JSONObject:
         """The status is emptied."""
@@ -96,6 +95,10 @@ class ServiceStrategy(Strategy):
 
 class ServiceStatusStrategy(StatusStrategy):
     """The rules of a service's status: those of metadata."""
+
+
+def _with_mode(ingress: JSONObject) -> JSONObject:
+    return filled(ingress, {"ipMode": "VIP"}) if ingress.get("ip") else ingress
 
 
 def default_service_spec(spec: JSONObject) -> JSONObject:
