@@ -1,7 +1,7 @@
 """Bridge: from one thread to one task, in order, bounded by weight. What is full makes the thread wait, not the task.
 
     thread: put ──► at most `weight_max` ──► take: task
-             ▲ waits while it is full          │ woken once for however much has come
+             ▲ waits while it is full          │ looks, rests, looks again; is woken when it listens
              └──────────── room ◄──────────────┘
 
 The thread reads a grpc stream. While it waits here it reads nothing, the stream's window fills, and the server stops
@@ -21,6 +21,11 @@ from ._embedded_watch import Bell
 
 T = TypeVar("T")
 
+REST_S = 0.001
+"""A task that has just taken something looks again only then; what comes after a pause is taken at once. To be woken costs it
+some 40 µs of CPU and takes the interpreter from the thread, which is to read on: with 2,000 single events a second on a busy
+machine so much that p99 of their delay was over 50 ms, and is 4 with the rest."""
+
 
 class Bridge(Generic[T]):
     """Made in the task's trio run. One thread at a time puts; one task takes.
@@ -36,7 +41,8 @@ class Bridge(Generic[T]):
         self._room = threading.Condition()
         self._token = trio.lowlevel.current_trio_token()
         self._arrived = Bell()
-        self._has_told = False
+        self._listens = False
+        self._rests_until = 0.0
         self._is_over = False
 
     @property
@@ -60,11 +66,11 @@ class Bridge(Generic[T]):
                 return False
             self._items.append((item, weight))
             self._weight += weight
-            has_told, self._has_told = self._has_told, True
-        if not has_told:
+            listened, self._listens = self._listens, False
+        if listened:
             # Where the run is over, so is the task that would have taken it.
             with contextlib.suppress(trio.RunFinishedError):
-                self._token.run_sync_soon(self._wake)
+                self._token.run_sync_soon(self._arrived.ring)
         return True
 
     # --- the task's side ----------------------------------------------------------------------------------------------
@@ -72,14 +78,16 @@ class Bridge(Generic[T]):
     async def take(self, count_max: int) -> list[T]:
         """What has come, oldest first, at most `count_max` items; waits for one. Empty: there will be no more.
 
-        Cancelled, it has taken nothing. A checkpoint unless something is there already.
+        Cancelled, it has taken nothing. A checkpoint unless something is there already. Nothing comes later than REST_S for
+        having come soon after what was taken before.
         """
-        if self._is_over and not self._items:
-            await trio.lowlevel.checkpoint()
+        if not self._items:
+            await self._rest()
         while not (taken := self._take(count_max)):
             if self._is_over:
                 break
             await self._arrived.wait()
+        self._rests_until = trio.current_time() + REST_S
         return taken
 
     def finish(self) -> None:
@@ -99,7 +107,14 @@ class Bridge(Generic[T]):
             self._room.notify_all()
         self._arrived.ring()
 
+    async def _rest(self) -> None:
+        if self._is_over:
+            await trio.lowlevel.checkpoint()
+        elif trio.current_time() < self._rests_until:
+            await trio.sleep_until(self._rests_until)
+
     def _take(self, count_max: int) -> list[T]:
+        """What is there; where nothing is, the next item rings."""
         taken: list[T] = []
         with self._room:
             while self._items and len(taken) < count_max:
@@ -108,9 +123,5 @@ class Bridge(Generic[T]):
                 taken.append(item)
             if taken:
                 self._room.notify_all()
+            self._listens = not taken
         return taken
-
-    def _wake(self) -> None:
-        with self._room:
-            self._has_told = False
-        self._arrived.ring()

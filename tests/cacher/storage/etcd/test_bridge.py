@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import trio
 import trio.testing
 
-from cacher.storage.etcd._bridge import Bridge
+from cacher.storage.etcd._bridge import REST_S, Bridge
 
 
 def real(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
@@ -75,6 +75,52 @@ async def test_a_reader_that_is_cancelled_has_taken_nothing() -> None:
     assert scope.cancelled_caught
     await trio.to_thread.run_sync(bridge.put, 1, 1)
     assert await bridge.take(1) == [1]
+
+
+def test_what_comes_soon_after_is_taken_together_and_what_comes_after_a_pause_at_once() -> None:
+    async def main() -> None:
+        bridge: Bridge[int] = Bridge(10)
+        taken: list[tuple[float, list[int]]] = []
+
+        async def read() -> None:
+            while True:
+                items = await bridge.take(9)
+                taken.append((trio.current_time() - began, items))
+
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read)
+            await trio.testing.wait_all_tasks_blocked()
+            for number in range(3):
+                bridge.put(number, 1)
+                await trio.testing.wait_all_tasks_blocked()
+            assert taken == [(0, [0])]
+            await trio.sleep(REST_S)
+            await trio.testing.wait_all_tasks_blocked()
+            assert taken[1:] == [(REST_S, [1, 2])]
+            await trio.sleep(10)
+            bridge.put(3, 1)
+            await trio.testing.wait_all_tasks_blocked()
+            assert taken[2:] == [(10 + REST_S, [3])]
+            nursery.cancel_scope.cancel()
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=1e-9))
+
+
+def test_a_reader_that_is_cancelled_while_it_rests_has_taken_nothing() -> None:
+    async def main() -> None:
+        bridge: Bridge[int] = Bridge(10)
+        bridge.put(0, 1)
+        assert await bridge.take(9) == [0]
+        bridge.put(1, 1)
+        assert await bridge.take(9) == [1], "what is there is taken without a rest"
+        with trio.move_on_after(REST_S / 2) as scope:
+            await bridge.take(9)
+        assert scope.cancelled_caught
+        bridge.put(2, 1)
+        assert await bridge.take(9) == [2]
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=1e-9))
 
 
 @real
