@@ -2,6 +2,8 @@
 
 A `ListerWatcher` is the door to a source (an etcd prefix, a watch cache, an API server), a `ReflectorStore` the copy,
 and a `Reflector` the task between them that lists, watches, resumes and relists.
+
+A `WorkQueue` hands keys to workers: each key once, never to two at a time, delayed and slowed down after failures.
 """
 
 from __future__ import annotations
@@ -15,5 +17,14 @@ from ._lister_watcher import ListerWatcher as ListerWatcher
 from ._lister_watcher import Page as Page
 from ._lister_watcher import ReflectorStore as ReflectorStore
 from ._lister_watcher import Replacement as Replacement
+from ._queue_state import DurationStatistics as DurationStatistics
+from ._queue_state import WorkQueueStatistics as WorkQueueStatistics
+from ._rate_limits import BucketLimiter as BucketLimiter
+from ._rate_limits import ExponentialLimiter as ExponentialLimiter
+from ._rate_limits import MaxOfLimiter as MaxOfLimiter
+from ._rate_limits import RateLimiter as RateLimiter
+from ._rate_limits import default_limiter as default_limiter
 from ._reflector import Reflector as Reflector
 from ._reflector import ReflectorStatistics as ReflectorStatistics
+from ._workqueue import QueueShutDown as QueueShutDown
+from ._workqueue import WorkQueue as WorkQueue

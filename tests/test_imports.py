@@ -25,6 +25,8 @@ PURE = [
     "watch/_selector*.py",
     "watch/_sorted.py",
     "reflector/_backoff.py",
+    "reflector/_queue_state.py",
+    "reflector/_rate_limits.py",
     "reflector/_state.py",
     "cacher/_delegation.py",
     "cacher/_ring.py",
