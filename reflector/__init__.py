@@ -5,6 +5,7 @@ and a `Reflector` the task between them that lists, watches, resumes and relists
 
 A `Store` is such a copy: objects by key and by index, and what each step changed; a `Lister` reads it. A `WorkQueue` hands keys
 to workers: each key once, never to two at a time, delayed and slowed down after failures.
+`Expectations` say which of a controller's own writes its copy has yet to show.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from __future__ import annotations
 from ._backoff import Backoff as Backoff
 from ._backoff import BackoffPolicy as BackoffPolicy
 from ._backoff import Chance as Chance
+from ._expectations import Expectations as Expectations
+from ._expectations import Expected as Expected
+from ._expectations import UidExpectations as UidExpectations
 from ._indexer import NAMESPACE_INDEX as NAMESPACE_INDEX
 from ._indexer import IndexFunction as IndexFunction
 from ._indexer import IndexFunctionFailed as IndexFunctionFailed
