@@ -2,6 +2,10 @@
 
 A `ListerWatcher` is the door to a source (an etcd prefix, a watch cache, an API server), a `ReflectorStore` the copy,
 and a `Reflector` the task between them that lists, watches, resumes and relists.
+
+A `Store` is such a copy: objects by key and by index, and what each step changed; a `Lister` reads it. A `WorkQueue` hands keys
+to workers: each key once, never to two at a time, delayed and slowed down after failures.
+`Expectations` say which of a controller's own writes its copy has yet to show.
 """
 
 from __future__ import annotations
@@ -9,11 +13,36 @@ from __future__ import annotations
 from ._backoff import Backoff as Backoff
 from ._backoff import BackoffPolicy as BackoffPolicy
 from ._backoff import Chance as Chance
+from ._expectations import Expectations as Expectations
+from ._expectations import Expected as Expected
+from ._expectations import UidExpectations as UidExpectations
+from ._indexer import NAMESPACE_INDEX as NAMESPACE_INDEX
+from ._indexer import IndexFunction as IndexFunction
+from ._indexer import IndexFunctionFailed as IndexFunctionFailed
+from ._indexer import UnknownIndex as UnknownIndex
+from ._indexer import by_field as by_field
+from ._indexer import by_label as by_label
+from ._indexer import by_namespace as by_namespace
+from ._lister import Lister as Lister
+from ._lister import ObjectNotFound as ObjectNotFound
 from ._lister_watcher import Changes as Changes
 from ._lister_watcher import ChangeStream as ChangeStream
 from ._lister_watcher import ListerWatcher as ListerWatcher
 from ._lister_watcher import Page as Page
 from ._lister_watcher import ReflectorStore as ReflectorStore
 from ._lister_watcher import Replacement as Replacement
+from ._queue_state import DurationStatistics as DurationStatistics
+from ._queue_state import WorkQueueStatistics as WorkQueueStatistics
+from ._rate_limits import BucketLimiter as BucketLimiter
+from ._rate_limits import ExponentialLimiter as ExponentialLimiter
+from ._rate_limits import MaxOfLimiter as MaxOfLimiter
+from ._rate_limits import RateLimiter as RateLimiter
+from ._rate_limits import default_limiter as default_limiter
 from ._reflector import Reflector as Reflector
 from ._reflector import ReflectorStatistics as ReflectorStatistics
+from ._store import Store as Store
+from ._store import StoreChange as StoreChange
+from ._store import StoreChangeKind as StoreChangeKind
+from ._store import object_key as object_key
+from ._workqueue import QueueShutDown as QueueShutDown
+from ._workqueue import WorkQueue as WorkQueue

@@ -83,20 +83,23 @@ class Replacement(msgspec.Struct, frozen=True):
 
 
 class ReflectorStore(Protocol):
-    """What a Reflector writes into. Every method is one synchronous step: a reader sees all of it or nothing."""
+    """What a Reflector writes into. Every method is one synchronous step: a reader sees all of it or nothing.
+
+    What a step returns is for others who call it, such as an informer; a Reflector does not look at it.
+    """
 
     def objects(self) -> Sequence[Object]:
         """What the store holds now."""
         ...
 
-    def replace(self, replacement: Replacement) -> None:
+    def replace(self, replacement: Replacement) -> object:
         """Take a complete new state."""
         ...
 
-    def apply(self, changes: Changes) -> None:
+    def apply(self, changes: Changes) -> object:
         """Take changes newer than all before."""
         ...
 
-    def bookmark(self, revision: int) -> None:
+    def bookmark(self, revision: int) -> object:
         """Take note that nothing else happened up to `revision`."""
         ...
