@@ -161,7 +161,8 @@ class Load:
             options = choice.options(
                 resource_version=asked, send_initial_events=is_stateful or None, allow_bookmarks=True
             )
-            with trio.move_on_after(self.random.uniform(0.2, 30)):
+            stay_s = self.random.uniform(0.2, 30) if self.random.random() < 0.9 else self.random.uniform(60, 90)
+            with trio.move_on_after(stay_s):  # bookmarks come to who stays for a minute
                 await self.watch_once(choice, options)
             self.compared["watches"] += 1
 
