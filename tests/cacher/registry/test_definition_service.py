@@ -123,8 +123,10 @@ def test_what_was_established_is_served_again_by_the_next_server():
                 await server.define(crd())
                 await server.widgets().create(widget(), "team-a")
                 door = server.widgets()
-            with pytest.raises(APIError):
+            with pytest.raises(UnknownResource):
                 await door.get("a", "team-a")
+            with pytest.raises(UnknownResource):
+                server.widgets()
             revision = world.etcd.revision
             async with open_server(world=world) as server:
                 assert (await server.widgets().get("a", "team-a"))["kind"] == "Widget"
@@ -322,6 +324,23 @@ def test_a_deletion_takes_the_objects_then_ends_their_watches_then_the_definitio
             assert server.world.opened == []
             keys = [key for key in await stored(server.world) if key.startswith("/registry/example.com/")]
             assert keys == []
+
+    run(main)
+
+
+@both
+def test_who_reads_late_sees_every_deletion_before_the_end(cached):
+    async def main():
+        async with open_server(cached=cached) as server:
+            await server.define(crd())
+            await server.widgets().create(widget("a"), "team-a")
+            revision = str(server.world.etcd.revision)
+            async with server.widgets().watch(resource_version=revision) as stream:
+                await server.widgets().create(widget("b"), "team-a")
+                await server.crds.delete(NAME)
+                await server.gone()
+                await trio.sleep(60)
+                assert await drained(stream) == ["ADDED b", "DELETED a", "DELETED b"]
 
     run(main)
 
