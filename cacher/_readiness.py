@@ -51,7 +51,11 @@ class Readiness:
         self._unready_since_s = self._clock()
 
     def set_ready(self) -> None:
-        """There is a complete state. Nothing where it was stopped."""
+        """There is a complete state, also another one than before. Nothing where it was stopped.
+
+        Differs: Kubernetes counts no generation where it was ready already, since there a loss always comes between. Here each
+        state is one, so that nobody who began on one state goes on from the next.
+        """
         if self.is_stopped:
             return
         self._is_ready = True
@@ -59,15 +63,24 @@ class Readiness:
         self._notify()
 
     def set_pending(self, reason: str = "") -> None:
-        """The state is out of date, and a new one is on its way; `reason`: why it does not come."""
+        """The state is out of date, and a new one is on its way; `reason`: why it does not come.
+
+        Nothing where it was stopped.
+        """
+        if self.is_stopped:
+            return
         if self._is_ready:
             self._is_ready = False
             self._unready_since_s = self._clock()
         self._reason = reason
 
     def stop(self) -> None:
-        """It will never be ready again."""
-        self.set_pending("apiserver cacher is stopped")
+        """It will never be ready again. From the first call on it counts anew how long it has not been."""
+        if self.is_stopped:
+            return
+        self._is_ready = False
+        self._unready_since_s = self._clock()
+        self._reason = "apiserver cacher is stopped"
         self.is_stopped = True
         self._notify()
 

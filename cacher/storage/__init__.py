@@ -31,6 +31,7 @@ from ._errors import StorageError as StorageError
 from ._errors import StorageReadError as StorageReadError
 from ._errors import StorageTimeout as StorageTimeout
 from ._errors import TooManyRequests as TooManyRequests
+from ._errors import UndecodableObject as UndecodableObject
 from ._errors import UnknownMatch as UnknownMatch
 from ._errors import Unreachable as Unreachable
 from ._interface import EventStream as EventStream

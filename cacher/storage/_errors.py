@@ -17,12 +17,14 @@
     │   └── StorageReadError        several objects of a list are unreadable
     └── (and watch.Expired 410, watch.TooLargeResourceVersion 504, watch.NotReady 429, which share its members)
 
-    PlainError                      a caller's mistake that has no API status: HTTP 500 without a reason (also a ValueError)
+    PlainError                      what has no API status, a caller's mistake or a spoilt value: HTTP 500 without a reason
+    │                               (also a ValueError)
     ├── InvalidKey
     ├── InvalidResourceVersion      of a watch, and of a get from a cache; others answer BadRequest
     ├── InvalidValue
     ├── ResourceVersionSetOnCreate
     ├── RequestTooLarge
+    ├── UndecodableObject           of an update and a deletion; a get and a list answer statuses
     └── UnknownMatch
 
 Source: kubernetes/apiserver pkg/storage/errors.go; apimachinery pkg/api/errors/errors.go.
@@ -127,6 +129,13 @@ class RequestTooLarge(PlainError):
 
     def __init__(self) -> None:
         super().__init__("etcdserver: request is too large")
+
+
+class UndecodableObject(PlainError):
+    """What is to be changed or deleted is no object: put it right in the store, or delete it with `expect_decode_error`.
+
+    Source: etcd3/store.go, getState: the decoder's error as it is, where a failed decryption would be an InternalError.
+    """
 
 
 class UnknownMatch(PlainError):

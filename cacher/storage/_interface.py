@@ -158,8 +158,8 @@ class Interface(Protocol):
 
         `suggestion` may be stale: what fails on it is tried again on the stored object.
         Raises:
-            KeyNotFound; InvalidObject (a precondition, or a decodable object with `expect_decode_error`); InternalError
-            (what is stored cannot be read); what `validate` raised.
+            KeyNotFound; InvalidObject (a precondition, or a decodable object with `expect_decode_error`);
+            UndecodableObject (what is stored cannot be read); InternalError; what `validate` raised.
         """
         ...
 
@@ -201,7 +201,8 @@ class Interface(Protocol):
         """Stores what `try_update` makes of the present object, again and again until nobody came between.
 
         Raises:
-            KeyNotFound; InvalidObject (a precondition); InternalError; what `try_update` raised of a present object.
+            KeyNotFound; InvalidObject (a precondition); UndecodableObject (what is stored cannot be read); InternalError;
+            what `try_update` raised of a present object.
         """
         ...
 

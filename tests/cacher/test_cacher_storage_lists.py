@@ -138,6 +138,8 @@ def test_an_exact_list_of_a_revision_to_come_waits_for_it():
 
 
 def test_what_the_store_has_compacted_the_cache_does_not_show_either():
+    """[9.3 TestWatchCacheStorageSnapshots] [9.3 TestWatchCacheStorageMatchExactResourceVersionFallback] From there on it does."""
+
     async def main() -> None:
         async with layers("a/one") as all_:
             first = all_.etcd.revision
@@ -187,6 +189,22 @@ def test_a_list_that_would_undo_too_much_is_the_stores(monkeypatch):
                 result = await all_.list(resource_version=str(at), match="Exact")
                 assert result.revision == at
                 assert all_.below.asked == asked
+
+    run(main)
+
+
+def test_a_consistent_page_is_the_caches_also_where_it_has_no_past():
+    """[9.3 TestGetListNonRecursiveCacheWithConsistentListFromCache] Of a namespace, whole, at the store's revision.
+
+    Kubernetes' test asks so, in spite of its name.
+    """
+
+    async def main() -> None:
+        async with layers("a/one", "a/two", "b/three", snapshots=False) as all_:
+            other = await all_.elsewhere()
+            result = await all_.list("/pods/a", limit=500)
+            assert (names(result), result.revision, result.continue_token) == (["one", "two"], other, "")
+            assert all_.below.asked == ["current_resource_version"]
 
     run(main)
 
@@ -391,7 +409,8 @@ def test_an_object_whose_key_and_namespace_disagree_is_listed_by_the_one_and_wat
 
 
 def test_a_list_by_an_indexed_field_looks_at_what_it_finds():
-    """[9.3 TestListIndexer] [9.3 TestListMetrics] One object fetched, one returned, by the index."""
+    """[9.3 TestListIndexer] [9.3 TestListMetrics] [9.3 TestWaitUntilFreshAndGetList] One object fetched, one returned, by the
+    index."""
 
     async def main() -> None:
         registry = MetricsRegistry()

@@ -1,4 +1,4 @@
-"""Watches of a cached storage: where they start, what they begin with, what ends them, and whom they concern."""
+"""Watches of a cached storage: where they start, what they begin with, and what ends them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import trio.testing
 
 from cacher import Ring
 from cacher.storage import EventStream, InternalError, ListOptions, Semantics, Unreachable
-from tests.cacher.layers import ALL_PODS, ON_NODE_1, ROOT, later, layers, run, taken, told
-from watch import Event, EventType, Expired, Selector, TooLargeResourceVersion, Watch
+from tests.cacher.layers import ALL_PODS, ROOT, later, layers, run, settle, taken, told
+from watch import Event, EventType, Expired, TooLargeResourceVersion, Watch
 
 NEWEST, V1_22 = Semantics.NEWEST, Semantics.V1_22
 BOTH = pytest.mark.parametrize("semantics", [NEWEST, V1_22])
@@ -160,6 +160,10 @@ def test_what_changes_only_are_wanted_from_the_stores_revision_on_is_not_told_tw
 
     async def main() -> None:
         async with layers("a/one") as all_:
+            one = ListOptions(resource_version=str(all_.etcd.revision + 10), recursive=False)
+            async with all_.storage.watch("/pods/a/one", one) as stream:
+                *_, last = [await all_.put("a/one", labels={"turn": str(turn)}) for turn in range(11)]
+                assert told(await taken(stream)) == [("MODIFIED", "one", last)]
             all_.below.hold()
             await all_.put("a/two")
             async with all_.storage.watch(ALL_PODS, ListOptions(send_initial_events=False)) as stream:
@@ -259,19 +263,49 @@ def test_a_cache_that_lost_its_state_while_the_store_was_asked_ends_the_watch_at
 
 
 def test_nothing_that_the_initial_events_show_is_told_again():
-    """[9.3 TestResourceVersionAfterInitEvents] [9.3 TestCacheIntervalNextFromStoreSorted] Ten objects in
-    key order, then only what is newer than the state that they show."""
+    """[9.3 TestResourceVersionAfterInitEvents] [9.3 TestCacheIntervalNextFromStore]
+    [9.3 TestCacheIntervalFromStoreSorted] Ten objects in key order, then only what is newer than the state that they show."""
 
     async def main() -> None:
-        async with layers(*(f"a/{turn}" for turn in range(10))) as all_:
+        async with layers(*(f"a/{turn}" for turn in reversed(range(10)))) as all_:
             options = ListOptions(resource_version="0", allow_bookmarks=True, send_initial_events=True)
             async with all_.storage.watch(ALL_PODS, options) as stream:
                 all_.storage.cacher.bookmark(all_.etcd.revision)
                 written = await all_.put("a/5", node="n1")
                 found = await taken(stream)
                 assert kinds(found) == "A" * 10 + "EM"
-                assert [event.object.name for event in found[:10]] == [str(turn) for turn in range(10)]
+                first = all_.etcd.revision - 10
+                assert told(found[:10]) == [("ADDED", str(turn), first + 9 - turn) for turn in range(10)]
                 assert (found[10].revision, found[11].revision) == (written - 1, written)
+
+    run(main)
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_a_watch_that_is_ended_before_anything_was_read_still_has_it_all(is_read):
+    """[9.3 TestCacheWatcherDrainingNoBookmarkAfterResourceVersionSent] [9.3 TestCacheWatcherDrainingRequestedButNotDrained] The
+    state, its end, what came after it, in this order, and then the end. Where nobody reads it, nothing of it is kept."""
+
+    async def main() -> None:
+        async with layers("a/one", "a/two") as all_:
+            listed, router = all_.etcd.revision, all_.storage.cacher.router
+            options = ListOptions(allow_bookmarks=True, send_initial_events=True)
+            async with all_.storage.watch(ALL_PODS, options) as stream:
+                await all_.put("a/three")
+                await all_.put("a/one", node="n1")
+                await settle()
+                router.end_all()
+                await all_.put("a/four")
+                if is_read:
+                    found = [await stream.receive() for _ in range(5)]
+                    assert (kinds(found), [event.revision for event in found]) == (
+                        "AAEAM",
+                        [listed - 1, listed, listed, listed + 1, listed + 2],
+                    )
+                    with pytest.raises(trio.EndOfChannel):
+                        await stream.receive()
+            figures = all_.storage.cacher.statistics()
+            assert (figures.watches, figures.views, figures.log_events) == (0, 0, 0)
 
     run(main)
 
@@ -446,102 +480,7 @@ def test_stopping_while_bookmarks_are_given_breaks_nothing():
     run(main)
 
 
-# ---- whom it concerns ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("key", "recursive", "selector", "expected"),
-    [
-        ("/pods", True, Selector(), "a/x a/y ab/x b/x"),
-        ("/pods/", True, Selector(), "a/x a/y ab/x b/x"),
-        ("/pods/", False, Selector(), ""),
-        ("/pods/a", True, Selector(), "a/x a/y"),
-        ("/pods/a/", True, Selector(), "a/x a/y"),
-        ("/pods/a/", False, Selector(), ""),
-        ("/pods/a/x", False, Selector(), "a/x"),
-        ("/pods/a/x", True, Selector(), ""),
-        ("/pods/x", False, Selector(), ""),
-        ("/pods", True, Selector.of("ab"), "ab/x"),
-        ("/pods/a", True, Selector.of("ab"), ""),
-        ("/pods/a", True, Selector.of("a"), "a/x a/y"),
-        ("/pods", True, Selector.of(name="x"), "a/x ab/x b/x"),
-        ("/pods/a", True, Selector.of(name="x"), "a/x"),
-        ("/pods/a/x", False, Selector.of(name="y"), ""),
-        ("/pods", True, ON_NODE_1, "a/x b/x"),
-        ("/pods/a", True, ON_NODE_1, "a/x"),
-        ("/pods/a/y", False, ON_NODE_1, ""),
-        ("/pods/a/x/deep", True, Selector(), ""),
-    ],
-)
-def test_a_watch_is_told_of_what_is_under_its_key_and_matches(key, recursive, selector, expected):
-    """[9.3 TestFilterWithAttrsAndPrefixFunction] Key and selector both; in the state, in the history and live."""
-
-    async def main() -> None:
-        written = {"a/x": "n1", "a/y": "n2", "ab/x": "n2", "b/x": "n1"}
-        async with layers() as all_:
-            listed = str(all_.etcd.revision)
-
-            async def begin(**options: object) -> list[str]:
-                asked = ListOptions(recursive=recursive, selector=selector, **options)  # type: ignore[arg-type]
-                async with all_.storage.watch(key, asked) as stream:
-                    return [f"{event.object.namespace}/{event.object.name}" for event in await taken(stream)]
-
-            options = ListOptions(resource_version=listed, recursive=recursive, selector=selector)
-            async with all_.storage.watch(key, options) as stream:
-                for path, node in written.items():
-                    await all_.put(path, node=node)
-                live = [f"{event.object.namespace}/{event.object.name}" for event in await taken(stream)]
-            history, state = await begin(resource_version=listed), await begin(resource_version="0")
-            assert live == history == state == expected.split()
-
-    run(main)
-
-
-def test_a_deletion_is_told_to_each_watch_as_it_saw_the_object():
-    """[9.3 TestCachingDeleteEvents] The last version that matched, at the revision at which it ceased to."""
-
-    async def main() -> None:
-        async with layers() as all_:
-            start = str(all_.etcd.revision)
-            foo, bar = (Selector.of(labels={label: "true"}) for label in ("foo", "bar"))
-            async with (
-                all_.storage.watch(ALL_PODS, ListOptions(resource_version=start)) as everything,
-                all_.storage.watch(ALL_PODS, ListOptions(resource_version=start, selector=foo)) as foos,
-                all_.storage.watch(ALL_PODS, ListOptions(resource_version=start, selector=bar)) as bars,
-            ):
-                one = await all_.put("a/pod", labels={"foo": "true", "bar": "true"})
-                two = await all_.put("a/pod", labels={"foo": "true"})
-                three = await all_.put("a/pod")
-                gone = await all_.drop("a/pod")
-                seen = {}
-                for name, stream in (("all", everything), ("foo", foos), ("bar", bars)):
-                    seen[name] = await taken(stream)
-            assert told(seen["all"]) == [
-                ("ADDED", "pod", one), ("MODIFIED", "pod", two), ("MODIFIED", "pod", three), ("DELETED", "pod", gone),
-            ]  # fmt: skip
-            assert told(seen["foo"]) == [("ADDED", "pod", one), ("MODIFIED", "pod", two), ("DELETED", "pod", three)]
-            assert told(seen["bar"]) == [("ADDED", "pod", one), ("DELETED", "pod", two)]
-            assert seen["foo"][-1].object == seen["all"][1].object.at_revision(three)
-            assert seen["bar"][-1].object == seen["all"][0].object.at_revision(two)
-            assert seen["all"][-1].object == seen["all"][2].object.at_revision(gone)
-
-    run(main)
-
-
-def test_an_event_is_one_object_to_all_who_watch():
-    """[9.3 TestCachingObjects] Nothing is copied for a watcher, so what it encodes can be shared."""
-
-    async def main() -> None:
-        async with layers() as all_:
-            options = ListOptions(resource_version=str(all_.etcd.revision))
-            async with all_.storage.watch(ALL_PODS, options) as one, all_.storage.watch("/pods/a", options) as other:
-                await all_.put("a/pod")
-                gone = await all_.drop("a/pod")
-                mine, theirs = await taken(one), await taken(other)
-            assert all(here.object is there.object for here, there in zip(mine, theirs, strict=True))
-            assert mine[-1].object.revision == gone
-
-    run(main)
+# ---- closing ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_stream_in_its_context_only():

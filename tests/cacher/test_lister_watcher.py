@@ -68,7 +68,8 @@ def test_a_list_is_of_the_latest_whatever_it_is_asked_for(version):
 
 
 def test_pages_of_a_real_store_add_up_to_one_revision():
-    """[9.3 TestCacherListerWatcherPagination] Three pages of two, though somebody writes in between."""
+    """[9.3 TestCacherListerWatcher] [9.3 TestCacherListerWatcherPagination] Whole, and as three pages of two, though somebody
+    writes in between."""
 
     async def main() -> None:
         async with open_embedded_etcd(random=Random(1)) as etcd:
@@ -77,6 +78,8 @@ def test_pages_of_a_real_store_add_up_to_one_revision():
                 await storage.create(f"/pods/a/{turn}", value(f"a/{turn}"))
             source, found, token = StorageListerWatcher(storage), [], ""
             revision = etcd.revision
+            whole = await source.list()
+            assert ([obj.name for obj in whole.objects], whole.next_page) == (["0", "1", "2", "3", "4"], "")
             while True:
                 page = await source.list(page_size=2, page=token)
                 assert page.revision == revision
@@ -91,7 +94,7 @@ def test_pages_of_a_real_store_add_up_to_one_revision():
 
 
 def test_what_a_watch_brings_is_told_with_how_far_it_speaks():
-    """[9.3 TestCacherListerWatcherListWatch] Bookmarks are progress, and no events."""
+    """Bookmarks are progress, and no events."""
     added = Event(EventType.ADDED, Object("/registry/pods/a/b", 9, b"{}"), 9)
 
     async def main() -> None:

@@ -73,7 +73,7 @@ STEPS = st.one_of(
     steps=st.lists(STEPS, max_size=40),
 )  # fmt: skip
 def test_a_ring_of_any_capacity_agrees_with_a_list_of_everything(capacity_min, more, fresh_s, steps):
-    """[9.3 TestEvents] Goal: nothing is missing.
+    """[9.3 TestEvents] [9.3 TestCacheIntervalNextFromWatchCache] Goal: nothing is missing.
 
     What it keeps, what it gives since any revision, and where it says Expired: only, and always, where an event is gone.
     """

@@ -107,12 +107,25 @@ def test_a_replacement_holds_exactly_what_it_brings():
 
 
 def test_putting_and_removing_say_what_was_there():
+    """[9.3 TestStoreSingleKey] Also after a replacement; removing what is not there changes nothing."""
     snapshot = Snapshot()
+
+    def holds(*objects: Object) -> bool:
+        snapshot._check()
+        return snapshot.objects() == [*objects] and snapshot.get("a") == (objects[0] if objects else None)
+
+    assert holds()
     assert snapshot.put(obj("a", 1)) is None
+    assert holds(obj("a", 1))
     assert snapshot.put(obj("a", 2)) == obj("a", 1)
-    assert snapshot.remove("a") == obj("a", 2)
+    assert holds(obj("a", 2))
+    snapshot.replace([obj("a", 4)])
+    assert holds(obj("a", 4))
+    assert snapshot.remove("a") == obj("a", 4)
+    assert holds()
     assert snapshot.remove("a") is None
-    snapshot._check()
+    snapshot.replace([])
+    assert holds()
 
 
 # ---- what upstream says, and what this history tells -----------------------------------------------------------------
@@ -172,7 +185,7 @@ NODE_CHANGES = st.lists(
 def test_sections_add_up_to_what_there_was_by_whatever_index_and_in_whatever_steps(
     history, back, prefix, limit, keys_max, wanted, by_index
 ):
-    """[9.3 TestStoreListOrdered] [9.3 TestStoreListPrefix] [9.3 TestStoreIndexerSingleKey] Every page, and what follows it."""
+    """[9.3 TestStoreListOrdered] [9.3 TestStoreListPrefix] Every page, and what follows it."""
     snapshot = Snapshot(["node"])
     events: list[Event] = []
     states: list[dict[str, Object]] = [{}]
@@ -222,16 +235,26 @@ def test_a_page_looks_at_no_more_than_it_needs():
 
 
 def test_an_object_moves_in_the_index_with_its_value():
-    """[9.3 TestStoreIndexerSingleKey]"""
+    """[9.3 TestStoreIndexerSingleKey] With each change, also by a replacement; a deletion takes it out."""
     snapshot = Snapshot(["node"])
-    for step, node in enumerate(("", "n1", "n1", "n2")):
-        snapshot.put(on(node, "/p/a", step))
+
+    def by_node(node: str) -> list[Object]:
+        found = snapshot.section("/p/", "/p0", index=("node", node)).objects
+        assert len(found) == snapshot.count("/p/", "/p0", index=("node", node))
+        return found
+
+    for step, node in enumerate(("", "n1", "n2", "n2", "n1")):
+        if step == 4:
+            snapshot.replace([on(node, "/p/a", step)])
+        else:
+            snapshot.put(on(node, "/p/a", step))
         snapshot._check()
         for value in ("", "n1", "n2"):
-            assert snapshot.count("/p/", "/p0", index=("node", value)) == (value == node)
-    snapshot.remove("/p/a")
-    snapshot._check()
-    assert snapshot.count("/p/", "/p0", index=("node", "n2")) == 0
+            assert by_node(value) == ([on(node, "/p/a", step)] if value == node else [])
+    for _ in range(2):
+        snapshot.remove("/p/a")
+        snapshot._check()
+        assert by_node("n1") == by_node("n2") == []
 
 
 def test_the_self_check_finds_an_index_that_was_forgotten():

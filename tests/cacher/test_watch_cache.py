@@ -60,6 +60,34 @@ def test_several_changes_of_one_key_in_one_step_know_each_other():
     assert events[1].previous == pod("a", 11)
 
 
+def test_events_since_a_revision_as_far_as_the_ring_reaches():
+    """[9.3 TestEvents] Too old below it; each event knows the one before; a deletion has its own revision.
+
+    Source of the case: kubernetes watch_cache_test.go, TestEvents. There the first event comes to a cache that never listed.
+    """
+    cache = listed(2, ring=Ring(capacity_min=5, capacity_max=5))
+
+    def since(revision: int) -> list[tuple[EventType, int, int]]:
+        events = cache.history(ALL, revision)
+        return [(each.type, each.object.revision, each.previous.revision if each.previous else 0) for each in events]
+
+    def expires(revision: int) -> None:
+        with pytest.raises(Expired):
+            cache.history(ALL, revision)
+
+    apply(cache, put(pod("a", 3)))
+    expires(1)
+    assert since(2) == [(ADDED, 3, 0)]
+    apply(cache, put(pod("a", 4)), put(pod("a", 5)))
+    expires(1)
+    assert since(3) == [(MODIFIED, 4, 3), (MODIFIED, 5, 4)]
+    apply(cache, *(put(pod("a", revision)) for revision in range(6, 10)))
+    expires(3)
+    assert since(4) == [(MODIFIED, revision, revision - 1) for revision in range(5, 10)]
+    apply(cache, gone(10, "a"))
+    assert since(9) == [(DELETED, 10, 9)]
+
+
 def test_a_revision_from_the_past_does_not_turn_the_cache_back():
     cache = listed(10)
     cache.advance(15)
@@ -68,12 +96,14 @@ def test_a_revision_from_the_past_does_not_turn_the_cache_back():
 
 
 def test_a_replacement_starts_history_anew():
-    """[9.3 TestWatchCacheBasic]"""
+    """[9.3 TestWatchCacheBasic] Nothing but what it brings is there, by a list and by key."""
     cache = listed(10, pod("a", 3))
     apply(cache, put(pod("b", 11)))
+    assert cache.snapshot.get(f"{PREFIX}default/b") == pod("b", 11)
     cache.replace(Replacement((pod("c", 15),), 20, (pod("a", 3), pod("b", 11))))
     cache._check()
     assert cache.objects(ALL, prefix=PREFIX) == [pod("c", 15)]
+    assert [cache.snapshot.get(f"{PREFIX}default/{name}") for name in "abc"] == [None, None, pod("c", 15)]
     assert (cache.revision, cache.list_revision, len(cache.ring)) == (20, 20, 0)
     with pytest.raises(Expired):
         cache.history(ALL, 19)
@@ -139,6 +169,7 @@ def read(cache: WatchCache, selector: Selector = ALL, **options) -> Reading:
 
 
 def test_a_reading_shows_one_revision_whatever_happens_between_its_steps(monkeypatch):
+    """[9.3 TestLatestSnapshot] What was begun before a write does not show it."""
     monkeypatch.setattr(module, "STEP_KEYS_MAX", 2)
     cache = listed(10, *(pod(name, 3) for name in "abdefg"))
     reading = Reading(cache, ALL, prefix=PREFIX)
@@ -221,7 +252,7 @@ def test_what_one_look_did_not_find_is_read_on_from_there(monkeypatch):
 
 @pytest.mark.parametrize("steps_of", [1, 2, 100])
 def test_a_page_is_full_wherever_its_objects_are_and_says_what_follows(monkeypatch, steps_of):
-    """[9.3 TestStoreListSingleKey] With and without a selector, now and then, in any steps."""
+    """[9.3 TestStoreListPrefix] With and without a selector, now and then, in any steps."""
     monkeypatch.setattr(module, "STEP_KEYS_MAX", steps_of)
     cache = listed(10, *(pod(name, 3, app="web" if name in "bdf" else "db") for name in "abcdef"))
     page = read(cache, limit=2)
@@ -240,16 +271,20 @@ def test_a_page_is_full_wherever_its_objects_are_and_says_what_follows(monkeypat
 
 
 def test_what_was_there_at_each_revision_is_known_from_the_list_on():
-    """[9.3 TestStoreSnapshotter] [9.3 TestLatestSnapshotLocked] The newest state not above the revision, also where all was
-    deleted; nothing below the first list, and after a second one nothing below that."""
+    """[9.3 TestStoreSnapshotter] [9.3 TestLatestSnapshot] [9.3 TestWatchCacheStorageSnapshots] The newest state not above the
+    revision, also where all was deleted; nothing below the first list, and after a second one nothing below that."""
     cache = listed(100, pod("a", 90))
     apply(cache, put(pod("b", 200)), gone(300, "a"), gone(400, "b"))
     cache.advance(500)
     shown = {at: [each.name for each in read(cache, revision=at).objects] for at in (100, 199, 200, 299, 300, 400, 500)}
     assert shown == {100: ["a"], 199: ["a"], 200: ["a", "b"], 299: ["a", "b"], 300: ["b"], 400: [], 500: []}
-    assert cache.oldest_exact == 100
+    assert (cache.oldest_exact, cache.revision) == (100, 500)
     with pytest.raises(Expired):
         read(cache, revision=99)
+    with pytest.raises(TooLargeResourceVersion):
+        read(cache, revision=501)
+    cache.advance(501)
+    assert read(cache, revision=501).objects == []
     cache.replace(Replacement((pod("c", 600),), 700, ()))
     assert cache.oldest_exact == 700
     assert [each.name for each in read(cache, revision=700).objects] == ["c"]

@@ -100,7 +100,8 @@ def test_a_bookmark_concerns_everybody():
 
 @given(st.lists(st.sampled_from(["in", "out", "gone"]), max_size=30))
 def test_what_is_delivered_leads_a_reader_to_exactly_the_objects_that_match(states):
-    """Goal: a reader who applies the delivered events holds, after each, the matching object and nothing else."""
+    """[9.3 TestCacheWatcherHandlesFiltering] Goal: a reader who applies the delivered events holds, after each, the matching
+    object and nothing else."""
     before: Object | None = None
     held: Object | None = None
     for revision, state in enumerate(states, 1):

@@ -84,8 +84,6 @@ def test_every_event_of_a_batch_that_is_given_out_one_by_one_is_a_checkpoint():
 
 
 def test_closing_is_a_checkpoint_and_closes_also_where_it_is_cancelled():
-    """[9.3 TestCacheWatcherStoppedOnDestroy]"""
-
     async def main() -> None:
         watch = Cache().watch()
         with trio.testing.assert_checkpoints():

@@ -50,7 +50,7 @@ async def a_list_without_resource_version_is_of_the_store_s_revision(store: Fixt
 
 @case(on=On.CACHED, needs_etcd=True)
 async def a_list_that_waits_is_woken_by_the_store_s_progress(store: Fixture) -> None:
-    """[9.3 TestWaitUntilFreshAndGetList] at a revision of something else: soon; in v1.22, which wakes nobody then, after 3 s"""
+    """[9.3 TestWaitUntilFreshAndListFromCache] at a revision of something else: soon; in v1.22, waking nobody, after 3 s"""
     if not (store.is_prompt and store.supports_progress):
         return
     created = await store.create("default/foo")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from watch import EventType, Object
 
-from .._errors import InternalError, InvalidObject, KeyNotFound
+from .._errors import InternalError, InvalidObject, KeyNotFound, UndecodableObject
 from .._interface import Preconditions, ResponseMeta, Stats, Update, Value
 from ._case import case
 from ._expect import expect_later, expect_same, raises
@@ -184,8 +184,12 @@ async def what_an_update_function_raises_of_the_present_object_is_raised(store: 
 
 
 @case(needs_etcd=True)
-async def an_unreadable_object_is_an_internal_error_to_everybody(store: Fixture) -> None:
-    """[9.1 TransformationFailure] get, update (also with an unchanged suggestion) and delete raise it, and it stays"""
+async def an_unreadable_object_is_a_server_error_to_everybody(store: Fixture) -> None:
+    """[9.1 TransformationFailure] get, update (also with an unchanged suggestion) and delete raise it, and it stays
+
+    Kubernetes has an InternalError of what it cannot decrypt; an update or a deletion of what is decrypted and cannot be
+    decoded is the plain error of its decoder.
+    """
     created = await store.create(FOO)
     await store.create("team-b/readable")
     spoilt = await store.spoil(FOO)
@@ -193,9 +197,9 @@ async def an_unreadable_object_is_an_internal_error_to_everybody(store: Fixture)
         await store.get(FOO)
     refused.shows(code=500)
     for suggestion in (None, created):
-        with raises(InternalError):
+        with raises(UndecodableObject, InternalError):
             await store.update(FOO, lambda _: pod(FOO), suggestion=suggestion)
-    with raises(InternalError):
+    with raises(UndecodableObject, InternalError):
         await store.storage.delete(store.key(FOO))
     kv = await store.stored(FOO)
     assert kv is not None, "it is gone"

@@ -11,7 +11,7 @@ import trio
 
 from watch import EventType, Expired, NotReady
 
-from .._errors import BadRequest, InternalError, PlainError
+from .._errors import BadRequest, InternalError, PlainError, UndecodableObject
 from ._case import On, case
 from ._expect import PATIENCE_S, Reader, expect_later, expect_same, raises, shown
 from ._fixture import Fixture
@@ -175,7 +175,7 @@ async def an_unsafe_deletion_is_an_error_to_those_who_watch(store: Fixture) -> N
     """[9.2 WatchWithUnsafeDelete] a plain deletion fails, an unsafe one does not; the watch says that what went was corrupt"""
     await store.create(FOO)
     spoilt = await store.spoil(FOO)
-    with raises(InternalError):
+    with raises(UndecodableObject, InternalError):
         await store.delete(FOO)
     with _kept_from_being_ready(store):
         async with store.watching(FOO, spoilt, recursive=False) as watch:

@@ -132,7 +132,7 @@ class EtcdStorage:
         result = await self._requests.swap("create", absent, Put(at, raw, lease), read=False)
         if not result.succeeded:
             raise KeyExists(full)
-        return self._requests.read(full, raw, result.revision)
+        return self._requests.read_for_write(full, raw, result.revision)
 
     async def guaranteed_update(
         self,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from watch import Object, ObjectDecodeError
 
 from .._codec import Codec
-from .._errors import CorruptObject, InternalError, RequestTooLarge
+from .._errors import CorruptObject, InternalError, RequestTooLarge, UndecodableObject
 from .._metrics import EtcdMetrics
 from ._protocol import Compare, Etcd, Operation, Range, RangeResult, RequestTooLargeError, TxnResult
 from ._storage_errors import as_storage_errors
@@ -79,7 +79,7 @@ class Requests:
             raise
 
     def read(self, key: str, raw: bytes, revision: int) -> Object:
-        """What is stored under the full `key`.
+        """What is stored under the full `key`, for a watch.
 
         Raises:
             InternalError: it is no object.
@@ -88,6 +88,17 @@ class Requests:
             return self.decode(key, raw, revision)
         except ObjectDecodeError as error:
             raise InternalError(undecodable(error)) from error
+
+    def read_for_write(self, key: str, raw: bytes, revision: int) -> Object:
+        """The same, for who writes it or did.
+
+        Raises:
+            UndecodableObject: it is no object.
+        """
+        try:
+            return self.decode(key, raw, revision)
+        except ObjectDecodeError as error:
+            raise UndecodableObject(undecodable(error)) from error
 
 
 def undecodable(error: ObjectDecodeError) -> str:

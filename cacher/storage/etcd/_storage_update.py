@@ -50,7 +50,7 @@ class Records:
 
         Raises:
             KeyNotFound: nothing is, and that was not to be ignored.
-            InternalError: it cannot be read.
+            UndecodableObject: it cannot be read.
         """
         return self._record(key, (await self.requests.range("get", key)).kvs, ignore_not_found)
 
@@ -103,7 +103,8 @@ class Records:
     def _record(self, key: str, kvs: tuple[KeyValue, ...], ignore_not_found: bool) -> Record:
         if kvs:
             kv = kvs[0]
-            return Record(self.requests.read(key, kv.value, kv.mod_revision), kv.mod_revision, is_current=True)
+            found = self.requests.read_for_write(key, kv.value, kv.mod_revision)
+            return Record(found, kv.mod_revision, is_current=True)
         if not ignore_not_found:
             raise KeyNotFound(key)
         return Record(None, 0, is_current=True)
@@ -144,7 +145,7 @@ async def update_record(
         lease = await leases.lease_for(update.ttl_s) if update.ttl_s else 0
         written = await records.put(key, record, raw, lease, ignore_not_found)
         if isinstance(written, int):
-            return records.requests.read(key, raw, written)
+            return records.requests.read_for_write(key, raw, written)
         record = written
 
 

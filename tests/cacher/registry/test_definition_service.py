@@ -10,7 +10,6 @@ import trio
 
 from cacher import RESOURCES
 from cacher.registry import (
-    APIError,
     BuiltInSchemas,
     Definitions,
     MethodNotAllowed,

@@ -16,6 +16,7 @@ from cacher.storage import (
     ResourceVersionConflict,
     StorageReadError,
     StorageTimeout,
+    UndecodableObject,
     Unreachable,
 )
 from watch import Expired, NotReady, TooLargeResourceVersion
@@ -92,6 +93,8 @@ def test_statuses_stay_what_they_are():
     assert (busy.code, busy.reason, busy.retry_after_s) == (429, "TooManyRequests", 1)
     assert answer(BadRequest("no"), LIST) == (400, "BadRequest")
     assert answer(InvalidKey("no"), LIST) == (500, "")
+    for operation in (UPDATE, DELETE):
+        assert answer(UndecodableObject("object not decodable"), operation) == (500, "")
     internal = api_error(InternalError("broken"), GET, PODS, "a").status()
     assert internal["message"] == "Internal error occurred: broken"
     assert internal["details"] == {"causes": [{"message": "broken"}]}

@@ -22,6 +22,7 @@ from cacher.storage import (
     ResourceVersionSetOnCreate,
     Semantics,
     Stats,
+    UndecodableObject,
     Update,
 )
 from cacher.storage._metrics import EtcdMetrics
@@ -124,8 +125,8 @@ def test_a_missing_key_is_an_error_unless_it_is_to_be_ignored(run_trio):
     run_trio(main)
 
 
-def test_what_cannot_be_read_is_an_internal_error_in_kubernetes_words(run_trio):
-    """A get says of which key, as it was asked for; a delete and an update do not."""
+def test_what_cannot_be_read_is_a_server_error_in_kubernetes_words(run_trio):
+    """A get says of which key, as it was asked for; a delete and an update do not, and have no reason."""
 
     async def main():
         async with open_storage() as (storage, etcd):
@@ -142,9 +143,10 @@ def test_what_cannot_be_read_is_an_internal_error_in_kubernetes_words(run_trio):
                 storage.delete("/pods/ns/a"),
                 storage.guaranteed_update("/pods/ns/a", lambda _object, _meta: Update(pod("a"))),
             ):
-                with pytest.raises(InternalError) as caught:
+                with pytest.raises(UndecodableObject) as caught:
                     await refused
-                assert caught.value.message.startswith(f"Internal error occurred: {problem}")
+                assert (caught.value.code, caught.value.reason) == (500, "")
+                assert caught.value.message.startswith(problem)
             assert storage.metrics.decode_errors.value == 3
             assert (await etcd.range("/registry/pods/ns/a")).count == 1
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from cacher.storage import (
     Codec,
-    InternalError,
     InvalidObject,
     KeyNotFound,
     Preconditions,
     ResponseMeta,
     Semantics,
+    UndecodableObject,
     Update,
 )
 from cacher.storage.etcd import open_embedded_etcd
@@ -250,7 +250,7 @@ def test_a_suggestion_cannot_hide_that_what_is_there_is_unreadable(run_trio):
     async def body(storage, etcd):
         suggestion = await storage.create(KEY, pod("a"))
         await etcd.put(FULL, GARBAGE)
-        with pytest.raises(InternalError):
+        with pytest.raises(UndecodableObject):
             await storage.guaranteed_update(KEY, to(), suggestion=suggestion)
 
     run(run_trio, body)

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from cacher.storage import InternalError, InvalidResourceVersion, ListOptions, StorageReadError, Update
 from cacher.storage._codec import Codec
 from cacher.storage._metrics import EtcdMetrics, MetricsRegistry
-from cacher.storage.etcd import EtcdEvent, EtcdStorage, EventKind, KeyValue, Put, open_embedded_etcd
+from cacher.storage.etcd import EtcdEvent, EtcdStorage, EventKind, KeyValue, Put, RangeResult, open_embedded_etcd
 from cacher.storage.etcd._storage_requests import Requests
 from cacher.storage.etcd._storage_watch import EventDecoder
-from tests.cacher.storage.etcd.pods import GARBAGE, create, open_storage, pod, pod_storage, shown, take
+from tests.cacher.storage.etcd.pods import GARBAGE, CountedEtcd, create, open_storage, pod, pod_storage, shown, take
 from watch import Event, EventType, Expired, Selector, TooLargeResourceVersion
 
 FULL = "/registry/pods/ns/"
@@ -165,8 +165,36 @@ def test_watch_chan_sync_the_state_is_of_one_revision(run_trio, monkeypatch):
     run(run_trio, body)
 
 
+@pytest.mark.parametrize(
+    ("key", "page_size", "state", "reads"),
+    [("/pods/none", 1, [], 1), ("/pods", 3, ["a", "b"], 1), ("/pods", 1, ["a", "b"], 2)],
+)
+def test_watch_chan_sync_asks_for_no_more_pages_than_there_are(run_trio, monkeypatch, key, page_size, state, reads):
+    """[9.4 TestWatchChanSync] none, one and two pages; what is written once the first was read is in none of them"""
+    monkeypatch.setattr("cacher.storage.etcd._storage_watch.PAGE_SIZE_MAX", page_size)
+
+    class Disturbed(CountedEtcd):
+        async def range(self, *args: Any, **options: Any) -> RangeResult:
+            result = await super().range(*args, **options)
+            if len(self.ranges) == 1:
+                await self.etcd.put(f"{FULL}c", b"{}")
+            return result
+
+    async def body(writer, etcd):
+        await create(writer, "a", "b")
+        disturbed, at = Disturbed(etcd), etcd.revision
+        options = ListOptions(send_initial_events=True, allow_bookmarks=True)
+        async with pod_storage(disturbed).watch(key, options) as stream:
+            *found, end = await take(stream, len(state) + 1)
+            assert [(event.type, event.object.name) for event in found] == [(EventType.ADDED, name) for name in state]
+            assert (end.is_initial_events_end, end.revision) == (True, at)
+            assert len(disturbed.ranges) == reads
+
+    run(run_trio, body)
+
+
 def test_watch_chan_sync_a_compaction_between_pages_expires(run_trio, monkeypatch):
-    """[9.4 TestWatchChanSync] as 410, after what had been read"""
+    """[9.4 TestWatchChanSyncStreamCompactionError] as 410, after what had been read"""
     monkeypatch.setattr("cacher.storage.etcd._storage_watch.PAGE_SIZE_MAX", 2)
 
     async def body(storage, etcd):
