@@ -15,6 +15,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from ._controllers import PEER as CONTROLLERS_PEER
+from ._controllers import PEERS as CONTROLLERS_PEERS
+from ._controllers import Part, Rate, measure_part, parts
 from ._durable import VALUE_BYTES, Durable, Kept, durables, measure_durable
 from ._path import OBJECT_BYTES, Case, Measured, cases, measure
 from ._storage import PEER, Row, Sized, measure_lists, peer, sizes
@@ -29,14 +32,16 @@ def main() -> None:
     rows = [case for case in cases(quick=options.quick) if options.only in case.name]
     lists = [sized for sized in sizes(quick=options.quick) if options.only in sized.name]
     disks = [case for case in durables(quick=options.quick) if options.only in case.name]
+    chosen = [part for part in parts(quick=options.quick) if options.only in part.name]
     results: dict[Case, list[Measured]] = {case: [] for case in rows}
     listed: dict[Sized, list[list[Row]]] = {sized: [] for sized in lists}
     kept: dict[Durable, list[Kept]] = {case: [] for case in disks}
+    rated: dict[Part, list[list[Rate]]] = {part: [] for part in chosen}
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPED_WIDTH)
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("measuring", total=(len(rows) + len(lists) + len(disks)) * options.runs)
+        task = progress.add_task("measuring", total=(len(rows) + len(lists) + len(disks) + len(chosen)) * options.runs)
         for run in range(options.runs):  # interleaved, so that a noisy minute does not fall on one row
             for case in rows:
                 progress.update(task, description=case.name)
@@ -50,14 +55,20 @@ def main() -> None:
                 progress.update(task, description=disk.name)
                 kept[disk].append(measure_durable(disk, seed=run))
                 progress.advance(task)
+            for part in chosen:
+                progress.update(task, description=part.name)
+                rated[part].append(measure_part(part))
+                progress.advance(task)
     if rows:
         console.print(_table(results, options.runs))
     for sized, runs in listed.items():
         console.print(_list_table(sized, runs))
     if kept:
         console.print(_durable_table(kept, options.runs))
+    if rated:
+        console.print(_rate_table(rated, options.runs))
     if options.json:
-        Path(options.json).write_text(json.dumps(_document(results, listed, kept), indent=1) + "\n")
+        Path(options.json).write_text(json.dumps(_document(results, listed, kept, rated), indent=1) + "\n")
 
 
 def _options() -> argparse.Namespace:
@@ -106,6 +117,21 @@ def _durable_table(kept: dict[Durable, list[Kept]], runs: int) -> Table:
     return table
 
 
+def _rate_table(rated: dict[Part, list[list[Rate]]], runs: int) -> Table:
+    table = Table(
+        title=f"work queue and store, operations a second of one core, median of {runs} (least–most)",
+        caption=f"{_machine()}\nbeside: {CONTROLLERS_PEER}",
+    )
+    for heading in ("row", "here", "peer"):
+        table.add_column(heading, justify="left" if heading == "row" else "right")
+    for measured in rated.values():
+        for name in [rate.name for rate in measured[0]]:
+            beside = CONTROLLERS_PEERS.get(name)
+            values = [rate.per_s for run in measured for rate in run if rate.name == name]
+            table.add_row(name, _spread(values), f"{beside:,.0f}" if beside else "–")
+    return table
+
+
 def _list_table(sized: Sized, runs: list[list[Row]]) -> Table:
     table = Table(
         title=f"CacherStorage, {sized.name} of {OBJECT_BYTES} bytes, median of {len(runs)} (least–most)",
@@ -151,7 +177,10 @@ def _machine() -> str:
 
 
 def _document(
-    results: dict[Case, list[Measured]], listed: dict[Sized, list[list[Row]]], kept: dict[Durable, list[Kept]]
+    results: dict[Case, list[Measured]],
+    listed: dict[Sized, list[list[Row]]],
+    kept: dict[Durable, list[Kept]],
+    rated: dict[Part, list[list[Rate]]],
 ) -> dict[str, object]:
     return {
         "machine": _machine(),
@@ -174,6 +203,10 @@ def _document(
         "durable": [
             {"name": case.name, "puts": case.puts, "runs": [msgspec.to_builtins(one) for one in measured]}
             for case, measured in kept.items()
+        ],
+        "controllers": [
+            {"name": part.name, "runs": [{rate.name: rate.per_s for rate in run} for run in measured]}
+            for part, measured in rated.items()
         ],
     }
 
