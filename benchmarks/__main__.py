@@ -15,6 +15,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from ._controllers import PEER as CONTROLLERS_PEER
+from ._controllers import PEERS as CONTROLLERS_PEERS
+from ._controllers import Part, Rate, measure_part, parts
 from ._durable import VALUE_BYTES, Durable, Kept, durables, measure_durable
 from ._path import OBJECT_BYTES, Case, Measured, cases, measure
 from ._remote import CURE, KEYS, Ingested, measure_remote, remote_rows
@@ -36,11 +39,15 @@ def main() -> None:
     listed: dict[Sized, list[list[Row]]] = {sized: [] for sized in lists}
     kept: dict[Durable, list[Kept]] = {case: [] for case in disks}
     ingested: dict[RemoteRow, list[Ingested]] = {row: [] for row in remote}
+    chosen = [part for part in parts(quick=options.quick) if options.only in part.name]
+    rated: dict[Part, list[list[Rate]]] = {part: [] for part in chosen}
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPED_WIDTH)
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("measuring", total=(len(rows) + len(lists) + len(disks) + len(remote)) * options.runs)
+        task = progress.add_task(
+            "measuring", total=(len(rows) + len(lists) + len(disks) + len(remote) + len(chosen)) * options.runs
+        )
         for run in range(options.runs):  # interleaved, so that a noisy minute does not fall on one row
             for case in rows:
                 progress.update(task, description=case.name)
@@ -58,6 +65,10 @@ def main() -> None:
                 progress.update(task, description=row.name)
                 ingested[row].append(measure_remote(row))
                 progress.advance(task)
+            for part in chosen:
+                progress.update(task, description=part.name)
+                rated[part].append(measure_part(part))
+                progress.advance(task)
     if rows:
         console.print(_table(results, options.runs))
     for sized, runs in listed.items():
@@ -68,8 +79,10 @@ def main() -> None:
         console.print(_remote_table(ingested, options.runs))
     elif options.only in "etcd":
         console.print(f"ingest from a real etcd: not measured, there is none here: {CURE}")
+    if rated:
+        console.print(_rate_table(rated, options.runs))
     if options.json:
-        Path(options.json).write_text(json.dumps(_document(results, listed, kept, ingested), indent=1) + "\n")
+        Path(options.json).write_text(json.dumps(_document(results, listed, kept, ingested, rated), indent=1) + "\n")
 
 
 def _options() -> argparse.Namespace:
@@ -150,6 +163,21 @@ def _delays(runs: list[tuple[float, float] | None]) -> str:
     return f"{p50:.1f}/{p99:.1f} ({min(run[1] for run in found) * 1e3:.1f})"
 
 
+def _rate_table(rated: dict[Part, list[list[Rate]]], runs: int) -> Table:
+    table = Table(
+        title=f"work queue and store, operations a second of one core, median of {runs} (least–most)",
+        caption=f"{_machine()}\nbeside: {CONTROLLERS_PEER}",
+    )
+    for heading in ("row", "here", "peer"):
+        table.add_column(heading, justify="left" if heading == "row" else "right")
+    for measured in rated.values():
+        for name in [rate.name for rate in measured[0]]:
+            beside = CONTROLLERS_PEERS.get(name)
+            values = [rate.per_s for run in measured for rate in run if rate.name == name]
+            table.add_row(name, _spread(values), f"{beside:,.0f}" if beside else "–")
+    return table
+
+
 def _list_table(sized: Sized, runs: list[list[Row]]) -> Table:
     table = Table(
         title=f"CacherStorage, {sized.name} of {OBJECT_BYTES} bytes, median of {len(runs)} (least–most)",
@@ -199,6 +227,7 @@ def _document(
     listed: dict[Sized, list[list[Row]]],
     kept: dict[Durable, list[Kept]],
     ingested: dict[RemoteRow, list[Ingested]],
+    rated: dict[Part, list[list[Rate]]],
 ) -> dict[str, object]:
     return {
         "machine": _machine(),
@@ -225,6 +254,10 @@ def _document(
         "remote": [
             {"name": row.name, "runs": [msgspec.to_builtins(one) for one in measured]}
             for row, measured in ingested.items()
+        ],
+        "controllers": [
+            {"name": part.name, "runs": [{rate.name: rate.per_s for rate in run} for run in measured]}
+            for part, measured in rated.items()
         ],
     }
 

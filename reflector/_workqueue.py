@@ -72,8 +72,7 @@ class WorkQueue(Generic[K]):
 
         Ignored once the queue is shut down. Cost: O(log n).
         """
-        now = trio.current_time()
-        self._state.promote(now)  # what was due before this key stands before it
+        now = self._now()  # what was due before this key stands before it
         self._state.add(key, priority, now)
         self._settle(now)
 
@@ -92,7 +91,7 @@ class WorkQueue(Generic[K]):
         if delay_s <= 0:
             self.add(key, priority=priority)
             return
-        now = trio.current_time()
+        now = self._now()
         self._state.add_at(key, now + delay_s, priority)
         self._settle(now)
 
@@ -131,7 +130,7 @@ class WorkQueue(Generic[K]):
             QueueShutDown: the queue was shut down and no key is ready; return.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        now = trio.current_time()
+        now = self._now()
         self._settle(now)
         if not self._is_over_or_ready():
             return await self._park()
@@ -147,7 +146,7 @@ class WorkQueue(Generic[K]):
             trio.WouldBlock: no key is ready.
             QueueShutDown: as of `get`.
         """
-        now = trio.current_time()
+        now = self._now()
         self._settle(now)
         if not self._is_over_or_ready():
             raise trio.WouldBlock
@@ -159,8 +158,7 @@ class WorkQueue(Generic[K]):
         Raises:
             ValueError: nobody has it: call this once for each key that `get` returned.
         """
-        now = trio.current_time()
-        self._state.promote(now)
+        now = self._now()
         self._state.done(key, now)
         self._settle(now)
 
@@ -171,8 +169,9 @@ class WorkQueue(Generic[K]):
 
         What was added while a worker has it is ready when that one is done, as ever.
         """
+        now = self._now()
         self._state.shut_down()
-        self._settle(trio.current_time())
+        self._settle(now)
 
     async def shut_down_with_drain(self) -> None:
         """`shut_down`, then wait until no key is ready and none is with a worker.
@@ -192,12 +191,12 @@ class WorkQueue(Generic[K]):
 
     def __len__(self) -> int:
         """The keys that a `get` would have now: neither delayed ones nor those that workers have."""
-        self._settle(trio.current_time())
+        self._settle(self._now())
         return self._state.ready
 
     def statistics(self) -> WorkQueueStatistics:
         """What is held and has been done. Cost: O(keys with workers)."""
-        now = trio.current_time()
+        now = self._now()
         self._settle(now)
         return self._state.statistics(now)
 
@@ -227,11 +226,10 @@ class WorkQueue(Generic[K]):
                     key: K = await trio.lowlevel.wait_task_rescheduled(leave)
                     return key
             except trio.Cancelled:
-                self._settle(trio.current_time())  # somebody else is the first in line now, and minds the clock
+                self._settle(self._now())  # somebody else is the first in line now, and minds the clock
                 raise
             # Its time is up, as the first in line: what is due is for it, and what else is due for those behind it.
-            now = trio.current_time()
-            self._state.promote(now)
+            now = self._now()
             if self._is_over_or_ready():
                 try:
                     return self._take(now)
@@ -246,17 +244,22 @@ class WorkQueue(Generic[K]):
         self._parked.move_to_end(task, last=not is_first)
         self._mind_the_clock()
 
+    def _now(self) -> float:
+        """The time; what is due by then is ready."""
+        now = trio.current_time()
+        self._state.promote(now)
+        return now
+
     def _settle(self, now: float) -> None:
-        """Whatever happened: due keys are ready, ready keys are handed out, and the rest know what they wait for."""
+        """Whatever happened: ready keys are handed to those who wait, and the rest know what they wait for."""
         state = self._state
-        state.promote(now)
-        while self._parked and state.ready:
-            task, _ = self._parked.popitem(last=False)
-            trio.lowlevel.reschedule(task, outcome.Value(state.take(now)))
+        if self._parked:
+            while self._parked and state.ready:
+                task, _ = self._parked.popitem(last=False)
+                trio.lowlevel.reschedule(task, outcome.Value(state.take(now)))
+            self._mind_the_clock()
         if state.is_shut_down:
             self._end(now)
-        else:
-            self._mind_the_clock()
 
     def _mind_the_clock(self) -> None:
         """The first in line wakes up when the next delayed key is due."""

@@ -121,7 +121,7 @@ def render(titles: Mapping[str, str], rows: list[Row], tests: list[Ours], outcom
     lines = [
         "# Conformance",
         "",
-        "Kubernetes tests its storage, its cacher and its etcd3 packages with the tests named on the left. Each row says in our",
+        "Kubernetes tests its storage, cacher, etcd3 and client-go with the tests named on the left. Each row says in our",
         "words what such a test holds, which of ours hold the same, and what came of them. A row that does not apply says why.",
         "The table is made by `python -m tests.conformance_table` from the tests' own docstrings and from a run of them, and a",
         "test fails where it is out of date, or where a row has neither a test nor a reason.",

@@ -18,6 +18,7 @@ def test_the_waits_of_a_key_double_from_5_ms_to_1000_s():
 
 
 def test_a_key_that_fails_for_ever_stays_at_the_cap():
+    """[9.5 TestItemExponentialFailureRateLimiterOverFlow]"""
     limiter = ExponentialLimiter[str](first_s=0.001, cap_s=64.0)
     waits = [limiter.when("a", now=0.0) for _ in range(5000)]  # 2.0**1024 would overflow
     assert waits[-1] == max(waits) == 64.0
@@ -34,6 +35,7 @@ def test_the_extremes_of_floats_do_not_overflow(first_s, cap_s):
 
 
 def test_each_key_has_failures_of_its_own_and_forget_is_of_one():
+    """[9.5 TestItemExponentialFailureRateLimiter]"""
     limiter = ExponentialLimiter[str]()
     assert [limiter.when(key, now=0.0) for key in "aab"] == [0.005, 0.01, 0.005]
     limiter.forget("a")
@@ -71,6 +73,7 @@ def test_no_window_of_time_has_more_turns_of_a_bucket_than_its_burst_and_its_rat
 
 
 def test_the_default_is_the_longer_of_the_keys_own_wait_and_the_buckets():
+    """[9.5 TestMaxOfRateLimiter]"""
     limiter = default_limiter()
     assert [limiter.when("a", now=0.0) for _ in range(4)] == [0.005, 0.01, 0.02, 0.04]
     for other in range(96):

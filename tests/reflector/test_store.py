@@ -56,6 +56,7 @@ def told(changes):
 
 
 def test_replace_tells_deletions_first_and_then_the_others_as_they_were_listed():
+    """[9.5 TestReplaceEvents] [9.5 TestDeltaFIFO_ReplaceMakesDeletions]"""
     store = Store()
     assert told(store.replace(listed(5, pod("x", 1), pod("y", 2), pod("z", 3)))) == [
         ("ADDED", "a/x", None, 1),
@@ -144,6 +145,7 @@ def test_the_deletion_of_another_object_under_the_name_leaves_a_tombstone_of_our
 
 
 def test_what_is_known_already_is_no_change():
+    """[9.5 TestThreadSafeStoreReplaceResourceVersion]"""
     store = Store()
     store.replace(listed(2, pod("x", 2)))
     assert store.apply(happened(3, ("MODIFIED", pod("x", 2)), ("DELETED", pod("never there", 3)))) == ()
@@ -182,6 +184,7 @@ def app_of(each):
 
 
 def test_an_index_finds_objects_by_each_of_their_values():
+    """[9.5 TestIndexer] [9.5 TestGetIndexFuncValues]"""
     store = Store({"teams": lambda each: each.labels.get("teams", "").split("-"), "app": by_label("app")})
     store.replace(
         listed(
@@ -201,12 +204,28 @@ def test_an_index_finds_objects_by_each_of_their_values():
 
 
 def test_values_that_nobody_has_any_more_are_not_kept():
+    """[9.5 TestThreadSafeStoreDeleteRemovesEmptySetsFromIndex]"""
     store = Store({"app": app_of})
     store.replace(listed(1, pod("x", 1, labels={"app": "one"}), pod("y", 1, namespace="b", labels={"app": "one"})))
     store.apply(happened(2, ("MODIFIED", pod("x", 2, labels={"app": "two"})), ("DELETED", pod("y", 2, namespace="b"))))
     assert store.index_values("app") == ("two",)
     assert store.index_values("namespace") == ("a",)
     assert store._indexer._values.keys() == {"a/x"}
+
+
+def test_objects_are_followed_in_several_indexes_through_changes_and_deletions():
+    """[9.5 TestMultiIndexKeys] [9.5 TestThreadSafeStoreAddKeepsNonEmptySetPostDeleteFromIndex]
+    [9.5 TestThreadSafeStoreIndexingFunctionsWithMultipleValues]"""
+    store = Store({"app": app_of, "both": lambda each: [*app_of(each), each.field("spec.nodeName")]})
+    one, two = {"app": "one"}, {"app": "two"}
+    store.replace(listed(1, pod("x", 1, node="n1", labels=one), pod("y", 1, node="n1", labels=one)))
+    assert store.index_keys("app", "one") == store.index_keys("both", "n1") == ("a/x", "a/y")
+    store.apply(happened(2, ("MODIFIED", pod("x", 2, node="n2", labels=two))))
+    assert store.index_keys("app", "one") == store.index_keys("both", "n1") == ("a/y",)
+    assert store.index_keys("both", "n2") == store.index_keys("both", "two") == ("a/x",)
+    store.apply(happened(3, ("DELETED", pod("y", 3))))
+    assert store.index_keys("app", "one") == store.index_keys("both", "n1") == ()
+    assert sorted(store.index_values("both")) == ["n2", "two"]
 
 
 def test_an_index_that_is_added_later_is_complete_at_once():

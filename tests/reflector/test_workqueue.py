@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from random import Random
-
 import pytest
 import trio
 import trio.testing
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from reflector import ExponentialLimiter, QueueShutDown, WorkQueue
 
@@ -20,6 +16,8 @@ def run(async_fn, *args):
 
 
 def test_a_key_that_is_added_twice_is_worked_on_once():
+    """[9.5 TestCollapse]"""
+
     async def main():
         queue = WorkQueue[str]()
         for key in "abab":
@@ -33,6 +31,8 @@ def test_a_key_that_is_added_twice_is_worked_on_once():
 
 
 def test_a_key_that_is_added_while_a_worker_has_it_comes_again_once_and_after_done():
+    """[9.5 TestAddWhileProcessing] [9.5 TestLen] [9.5 TestReinsert]"""
+
     async def main():
         queue = WorkQueue[str]()
         queue.add("a")
@@ -77,6 +77,8 @@ def test_done_without_get_is_an_error():
 
 
 def test_a_worker_that_waits_gets_the_key_at_the_very_time_it_was_delayed_to():
+    """[9.5 TestSimpleQueue] [9.5 TestCopyShifting]"""
+
     async def main():
         queue = WorkQueue[str]()
         queue.add_after("late", 7.5)
@@ -89,6 +91,8 @@ def test_a_worker_that_waits_gets_the_key_at_the_very_time_it_was_delayed_to():
 
 
 def test_of_two_delays_the_earlier_holds_whichever_came_first():
+    """[9.5 TestDeduping]"""
+
     async def main():
         queue = WorkQueue[str]()
         for key, delay_s in [("a", 5), ("a", 2), ("b", 3), ("b", 9)]:
@@ -103,6 +107,8 @@ def test_of_two_delays_the_earlier_holds_whichever_came_first():
 
 
 def test_a_worker_that_waits_already_learns_of_an_earlier_delay():
+    """[9.5 TestAddTwoFireEarly]"""
+
     async def main():
         queue = WorkQueue[str]()
         got = []
@@ -236,6 +242,8 @@ def test_a_delay_without_an_end_is_refused(delay_s):
 
 
 def test_failures_wait_longer_each_time_until_they_are_forgotten():
+    """[9.5 TestRateLimitingQueue]"""
+
     async def main():
         queue = WorkQueue[str](limiter=ExponentialLimiter(1.0, 60.0))
         times = []
@@ -414,6 +422,8 @@ def test_shut_down_ends_those_who_wait_and_lets_the_others_finish_what_is_ready(
 
 
 def test_after_shut_down_adds_are_ignored_delays_dropped_and_ready_keys_kept():
+    """[9.5 TestNoQueueDrainageUsingShutDown]"""
+
     async def main():
         queue = WorkQueue[str]()
         queue.add("busy")
@@ -440,6 +450,8 @@ def test_after_shut_down_adds_are_ignored_delays_dropped_and_ready_keys_kept():
 
 
 def test_draining_waits_for_what_is_queued_with_workers_and_put_off():
+    """[9.5 TestQueueDrainageUsingShutDownWithDrain*]"""
+
     async def main():
         queue = WorkQueue[str]()
         finished = []
@@ -487,6 +499,8 @@ def test_draining_without_workers_waits_until_it_is_cancelled():
 
 
 def test_statistics_tell_depth_adds_latency_work_and_what_is_stuck():
+    """[9.5 TestMetrics]"""
+
     async def main():
         queue = WorkQueue[str]("jobs")
         queue.add("a")
@@ -511,72 +525,3 @@ def test_statistics_tell_depth_adds_latency_work_and_what_is_stuck():
         assert (told.unfinished_work_s, told.longest_running_s) == (4.0, 4.0)
 
     run(main)
-
-
-# ---- everything at once --------------------------------------------------------------------------------------------
-
-STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(["add", "add", "later", "wait", "cancel"]),
-        st.integers(0, 5),  # the key
-        st.integers(0, 3),  # a delay, a priority, a worker
-    ),
-    max_size=60,
-)
-
-
-async def campaign(steps, workers, seed):
-    """Adds, delays, cancelled workers that are replaced, then a drain. trio shuffles its tasks by chance of its own."""
-    random = Random(seed)
-    queue = WorkQueue[int]()
-    owed: dict[int, float] = {}  # key: the last time by which it is to be worked on again
-    began: dict[int, float] = {}
-    busy: set[int] = set()
-    scopes: dict[int, trio.CancelScope] = {}
-
-    async def worker(number):
-        while True:
-            with trio.CancelScope() as scope:
-                scopes[number] = scope
-                try:
-                    async with queue.item() as key:
-                        assert key not in busy, "two workers have one key"
-                        busy.add(key)
-                        began[key] = trio.current_time()
-                        try:
-                            await trio.sleep(random.choice([0, 0, 0.5, 2]))
-                        finally:
-                            busy.remove(key)
-                except QueueShutDown:
-                    return
-
-    async with trio.open_nursery() as nursery:
-        for number in range(workers):
-            nursery.start_soon(worker, number)
-        for what, key, amount in steps:
-            now = trio.current_time()
-            if what == "add":
-                queue.add(key, priority=amount)
-                owed[key] = max(owed.get(key, 0), now)
-            elif what == "later":
-                queue.add_after(key, amount, priority=amount)
-                if key not in owed or owed[key] <= now:  # an earlier delayed one may stand for it
-                    owed[key] = now
-            elif what == "wait":
-                await trio.sleep(amount)
-            elif amount in scopes:
-                scopes[amount].cancel()
-        await trio.sleep(3)  # the longest delay
-        await queue.shut_down_with_drain()
-        assert not busy
-    for key, by in owed.items():
-        assert began.get(key, -1) >= by, f"key {key} was added at {by} and not worked on since"
-    told = queue.statistics()
-    assert (told.depth, told.delayed, told.processing, len(queue._parked)) == (0, 0, 0, 0)
-    assert told.work.count == told.latency.count == told.adds
-
-
-@given(STEPS, st.integers(1, 4), st.integers(0, 1000))
-@settings(max_examples=80)
-def test_no_key_is_lost_and_none_is_with_two_workers_whatever_happens(steps, workers, seed):
-    run(campaign, steps, workers, seed)
