@@ -16,6 +16,7 @@ from rich.table import Table
 
 from ._path import OBJECT_BYTES, Case, Measured, cases, measure
 from ._storage import PEER, Row, Sized, measure_lists, peer, sizes
+from ._verbs import BODY_BYTES, VERBS, Rate, Verbs, measure_verbs, verb_cases
 
 PIPED_WIDTH = 130
 """Columns where nobody's terminal says how many there are: every row of the table in one line."""
@@ -26,17 +27,23 @@ def main() -> None:
     options = _options()
     rows = [case for case in cases(quick=options.quick) if options.only in case.name]
     lists = [sized for sized in sizes(quick=options.quick) if options.only in sized.name]
+    verbs = [case for case in verb_cases(quick=options.quick) if options.only in case.name]
     results: dict[Case, list[Measured]] = {case: [] for case in rows}
+    rates: dict[Verbs, list[list[Rate]]] = {case: [] for case in verbs}
     listed: dict[Sized, list[list[Row]]] = {sized: [] for sized in lists}
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPED_WIDTH)
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("measuring", total=(len(rows) + len(lists)) * options.runs)
+        task = progress.add_task("measuring", total=(len(rows) + len(lists) + len(verbs)) * options.runs)
         for run in range(options.runs):  # interleaved, so that a noisy minute does not fall on one row
             for case in rows:
                 progress.update(task, description=case.name)
                 results[case].append(measure(case, seed=run))
+                progress.advance(task)
+            for kind in verbs:
+                progress.update(task, description=kind.name)
+                rates[kind].append(measure_verbs(kind, seed=run))
                 progress.advance(task)
             for sized in lists:
                 progress.update(task, description=sized.name)
@@ -44,10 +51,12 @@ def main() -> None:
                 progress.advance(task)
     if rows:
         console.print(_table(results, options.runs))
+    if verbs:
+        console.print(_verb_table(rates, options.runs))
     for sized, runs in listed.items():
         console.print(_list_table(sized, runs))
     if options.json:
-        Path(options.json).write_text(json.dumps(_document(results, listed), indent=1) + "\n")
+        Path(options.json).write_text(json.dumps(_document(results, listed, rates), indent=1) + "\n")
 
 
 def _options() -> argparse.Namespace:
@@ -74,6 +83,19 @@ def _table(results: dict[Case, list[Measured]], runs: int) -> Table:
             _spread([one.events_per_s for one in measured]),
             _spread([one.deliveries_per_s for one in measured]) if case.watchers else "–",
         )
+    return table
+
+
+def _verb_table(rates: dict[Verbs, list[list[Rate]]], runs: int) -> Table:
+    table = Table(
+        title=f"verbs a second of a registry, bodies of {BODY_BYTES} bytes, median of {runs} (least–most)",
+        caption=_machine(),
+    )
+    for heading in ("resource", *VERBS):
+        table.add_column(heading, justify="left" if heading == "resource" else "right")
+    for case, measured in rates.items():
+        found = {verb: [rate.per_s for run in measured for rate in run if rate.verb == verb] for verb in VERBS}
+        table.add_row(case.plural, *(_spread(values) for values in found.values()))
     return table
 
 
@@ -121,7 +143,9 @@ def _machine() -> str:
     return f"Python {platform.python_version()}, trio {trio.__version__}, {os.cpu_count()} cores, {platform.machine()}"
 
 
-def _document(results: dict[Case, list[Measured]], listed: dict[Sized, list[list[Row]]]) -> dict[str, object]:
+def _document(
+    results: dict[Case, list[Measured]], listed: dict[Sized, list[list[Row]]], rates: dict[Verbs, list[list[Rate]]]
+) -> dict[str, object]:
     return {
         "machine": _machine(),
         "object_bytes": OBJECT_BYTES,
@@ -139,6 +163,10 @@ def _document(results: dict[Case, list[Measured]], listed: dict[Sized, list[list
         "lists": [
             {"objects": sized.objects, "runs": [{row.name: row.value for row in run} for run in runs]}
             for sized, runs in listed.items()
+        ],
+        "verbs": [
+            {"resource": case.plural, "runs": [{rate.verb: rate.per_s for rate in run} for run in runs]}
+            for case, runs in rates.items()
         ],
     }
 

@@ -71,7 +71,10 @@ class ServiceStrategy(Strategy):
         whole = filled(obj, {"spec": {}, "status": {}})
         spec, status = default_service_spec(whole["spec"]), filled(whole["status"], {"loadBalancer": {}})
         if spec["type"] == LOAD_BALANCER and (found := status["loadBalancer"].get("ingress")):
-            status = {**status, "loadBalancer": {**status["loadBalancer"], "ingress": [_with_mode(one) for one in found]}}
+            status = {
+                **status,
+                "loadBalancer": {**status["loadBalancer"], "ingress": [_with_mode(one) for one in found]},
+            }
         return {**whole, "spec": spec, "status": status}
 
     def prepare_for_create(self, context: Context, obj: JSONObject) -> JSONObject:

@@ -42,7 +42,8 @@ async def running(registry: Registry, name: str = "a", *, ready: bool = True, **
 async def budget(registry: Registry, name: str = "b", status: dict[str, Any] | None = None, **spec: Any) -> None:
     door = registry.resource("policy/v1", "poddisruptionbudgets")
     made = await door.create(
-        {"metadata": {"name": name}, "spec": {"selector": {"matchLabels": {"app": "web"}}, "minAvailable": 1, **spec}}, NS
+        {"metadata": {"name": name}, "spec": {"selector": {"matchLabels": {"app": "web"}}, "minAvailable": 1, **spec}},
+        NS,
     )
     counts = {"observedGeneration": 1, "currentHealthy": 1, "desiredHealthy": 1, "expectedPods": 1}
     whole = {**made, "status": {"disruptionsAllowed": 0, **counts, **(status or {})}}
@@ -110,7 +111,11 @@ def test_a_new_pod_is_pending_and_its_requests_are_its_limits():
             door = (await registry_of(world, PODS)).resource("v1", "pods")
             resources = {"limits": {"cpu": "1", "memory": "1Gi"}}
             made = await door.create(
-                {**pod(containers=[{"name": "c", "image": "a", "resources": resources}]), "status": {"phase": "Failed"}}, NS
+                {
+                    **pod(containers=[{"name": "c", "image": "a", "resources": resources}]),
+                    "status": {"phase": "Failed"},
+                },
+                NS,
             )
             assert made["spec"]["containers"][0]["resources"]["requests"] == resources["limits"]
             assert made["status"] == {"phase": "Pending", "qosClass": "Guaranteed"}

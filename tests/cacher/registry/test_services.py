@@ -43,7 +43,11 @@ def test_a_service_gets_an_address_of_the_range_and_keeps_it():
         spec = made["spec"]
         assert ipaddress.ip_address(spec["clusterIP"]) in ipaddress.ip_network("10.96.0.0/12")
         assert (spec["clusterIPs"], spec["type"]) == ([spec["clusterIP"]], "ClusterIP")
-        assert (spec["ipFamilies"], spec["ipFamilyPolicy"], spec["sessionAffinity"]) == (["IPv4"], "SingleStack", "None")
+        assert (spec["ipFamilies"], spec["ipFamilyPolicy"], spec["sessionAffinity"]) == (
+            ["IPv4"],
+            "SingleStack",
+            "None",
+        )
         # An update that leaves it out keeps it.
         bare = {**made, "spec": {"ports": [{"port": 81}]}}
         made = await door.update(bare, NS)
@@ -180,7 +184,9 @@ def test_a_status_is_written_by_itself():
         made = await door.create({**service(type="LoadBalancer"), "status": {"loadBalancer": {"ingress": []}}}, NS)
         assert made["status"] == {"loadBalancer": {}}
         ingress = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
-        answer = await door.subresource("status").update({**made, "spec": {"ports": [], "type": "LoadBalancer"}, "status": ingress}, NS)
+        answer = await door.subresource("status").update(
+            {**made, "spec": {"ports": [], "type": "LoadBalancer"}, "status": ingress}, NS
+        )
         assert answer["spec"] == made["spec"]
         assert answer["status"]["loadBalancer"]["ingress"] == [{"ip": "192.0.2.1", "ipMode": "VIP"}]
         # And a plain update leaves it.

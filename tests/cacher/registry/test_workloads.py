@@ -133,7 +133,10 @@ def test_the_selector_of_a_workload_stays(plural, why):
     ("spec", "why"),
     [
         ({"selector": {"matchLabels": {"app": "db"}}}, "does not match template `labels`"),
-        ({"template": template(restartPolicy="Never")}, 'restartPolicy: Unsupported value: "Never": supported values: "Always"'),
+        (
+            {"template": template(restartPolicy="Never")},
+            'restartPolicy: Unsupported value: "Never": supported values: "Always"',
+        ),
         ({"minReadySeconds": -1}, "spec.minReadySeconds: Invalid value: -1: must be greater than or equal to 0"),
         ({"template": {"metadata": {"labels": {"app": "web"}}, "spec": {}}}, "containers: Required value"),
     ],
@@ -188,7 +191,9 @@ def test_a_job_gets_a_selector_and_labels_of_its_own_uid():
             "controller-uid": uid,
             "job-name": "work",
         }
-        assert {name: made["spec"][name] for name in ("completions", "parallelism", "backoffLimit", "completionMode")} == {
+        assert {
+            name: made["spec"][name] for name in ("completions", "parallelism", "backoffLimit", "completionMode")
+        } == {
             "completions": 1,
             "parallelism": 1,
             "backoffLimit": 6,
@@ -250,7 +255,10 @@ def test_a_cron_job_gets_defaults():
     ("spec", "why"),
     [
         ({"schedule": ""}, "spec.schedule: Required value"),
-        ({"schedule": "61 * * * *"}, 'spec.schedule: Invalid value: "61 * * * *": end of range (61) above maximum (59): 61'),
+        (
+            {"schedule": "61 * * * *"},
+            'spec.schedule: Invalid value: "61 * * * *": end of range (61) above maximum (59): 61',
+        ),
         ({"schedule": "TZ=UTC 0 * * * *"}, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"),
         ({"timeZone": ""}, "spec.timeZone"),
         ({"timeZone": "Nowhere/There"}, "unknown time zone Nowhere/There"),
