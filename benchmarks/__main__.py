@@ -23,6 +23,8 @@ from ._path import OBJECT_BYTES, Case, Measured, cases, measure
 from ._remote import CURE, KEYS, Ingested, measure_remote, remote_rows
 from ._remote import Row as RemoteRow
 from ._storage import PEER, Row, Sized, measure_lists, peer, sizes
+from ._verbs import BODY_BYTES, VERBS, Verbs, measure_verbs, verb_cases
+from ._verbs import Rate as VerbRate
 
 PIPED_WIDTH = 130
 """Columns where nobody's terminal says how many there are: every row of the table in one line."""
@@ -35,7 +37,9 @@ def main() -> None:
     lists = [sized for sized in sizes(quick=options.quick) if options.only in sized.name]
     disks = [case for case in durables(quick=options.quick) if options.only in case.name]
     remote = [row for row in remote_rows(quick=options.quick) if options.only in row.name]
+    verbs = [case for case in verb_cases(quick=options.quick) if options.only in case.name]
     results: dict[Case, list[Measured]] = {case: [] for case in rows}
+    rates: dict[Verbs, list[list[VerbRate]]] = {case: [] for case in verbs}
     listed: dict[Sized, list[list[Row]]] = {sized: [] for sized in lists}
     kept: dict[Durable, list[Kept]] = {case: [] for case in disks}
     ingested: dict[RemoteRow, list[Ingested]] = {row: [] for row in remote}
@@ -46,12 +50,17 @@ def main() -> None:
         console = Console(width=PIPED_WIDTH)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(
-            "measuring", total=(len(rows) + len(lists) + len(disks) + len(remote) + len(chosen)) * options.runs
+            "measuring",
+            total=(len(rows) + len(lists) + len(verbs) + len(disks) + len(remote) + len(chosen)) * options.runs,
         )
         for run in range(options.runs):  # interleaved, so that a noisy minute does not fall on one row
             for case in rows:
                 progress.update(task, description=case.name)
                 results[case].append(measure(case, seed=run))
+                progress.advance(task)
+            for kind in verbs:
+                progress.update(task, description=kind.name)
+                rates[kind].append(measure_verbs(kind, seed=run))
                 progress.advance(task)
             for sized in lists:
                 progress.update(task, description=sized.name)
@@ -71,6 +80,8 @@ def main() -> None:
                 progress.advance(task)
     if rows:
         console.print(_table(results, options.runs))
+    if verbs:
+        console.print(_verb_table(rates, options.runs))
     for sized, runs in listed.items():
         console.print(_list_table(sized, runs))
     if kept:
@@ -82,7 +93,9 @@ def main() -> None:
     if rated:
         console.print(_rate_table(rated, options.runs))
     if options.json:
-        Path(options.json).write_text(json.dumps(_document(results, listed, kept, ingested, rated), indent=1) + "\n")
+        Path(options.json).write_text(
+            json.dumps(_document(results, listed, kept, ingested, rated, rates), indent=1) + "\n"
+        )
 
 
 def _options() -> argparse.Namespace:
@@ -178,6 +191,19 @@ def _rate_table(rated: dict[Part, list[list[Rate]]], runs: int) -> Table:
     return table
 
 
+def _verb_table(rates: dict[Verbs, list[list[VerbRate]]], runs: int) -> Table:
+    table = Table(
+        title=f"verbs a second of a registry, bodies of {BODY_BYTES} bytes, median of {runs} (least–most)",
+        caption=_machine(),
+    )
+    for heading in ("resource", *VERBS):
+        table.add_column(heading, justify="left" if heading == "resource" else "right")
+    for case, measured in rates.items():
+        found = {verb: [rate.per_s for run in measured for rate in run if rate.verb == verb] for verb in VERBS}
+        table.add_row(case.plural, *(_spread(values) for values in found.values()))
+    return table
+
+
 def _list_table(sized: Sized, runs: list[list[Row]]) -> Table:
     table = Table(
         title=f"CacherStorage, {sized.name} of {OBJECT_BYTES} bytes, median of {len(runs)} (least–most)",
@@ -228,6 +254,7 @@ def _document(
     kept: dict[Durable, list[Kept]],
     ingested: dict[RemoteRow, list[Ingested]],
     rated: dict[Part, list[list[Rate]]],
+    rates: dict[Verbs, list[list[VerbRate]]],
 ) -> dict[str, object]:
     return {
         "machine": _machine(),
@@ -258,6 +285,10 @@ def _document(
         "controllers": [
             {"name": part.name, "runs": [{rate.name: rate.per_s for rate in run} for run in measured]}
             for part, measured in rated.items()
+        ],
+        "verbs": [
+            {"resource": case.plural, "runs": [{rate.verb: rate.per_s for rate in run} for run in runs]}
+            for case, runs in rates.items()
         ],
     }
 

@@ -59,9 +59,9 @@ class _WrongType(Exception):
 
 
 def _known(value: Any, type_: Type, path: str, kind: str, unknown: list[str]) -> Any:
-    """`value` with known members alone."""
-    if value is None:
-        return None
+    """`value` with known members alone. What may be anything is not looked into: managedFields are often half of an object."""
+    if value is None or type_.is_anything:
+        return value
     if isinstance(value, dict):
         return _known_members(value, type_, path, kind, unknown)
     if isinstance(value, list):

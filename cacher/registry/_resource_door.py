@@ -95,6 +95,9 @@ class ResourceDoor:
         self._updater: Updater | None = storage if isinstance(storage, Updater) else None
         self._deleter: GracefulDeleter | None = storage if isinstance(storage, GracefulDeleter) else None
         self._collection_deleter: CollectionDeleter | None = storage if isinstance(storage, CollectionDeleter) else None
+        own_kind = storage.group_version_kind if isinstance(storage, KindProvider) else None
+        self.kind: tuple[str, str] = own_kind or (info.group_version, info.kind)
+        """apiVersion and kind of its objects."""
         self._is_namespaced = not isinstance(storage, Scoper) or storage.namespaced
         self._environment = environment
         self._admission = admission if admission is not None else AdmitAll()
@@ -150,13 +153,6 @@ class ResourceDoor:
         if found is None:
             raise UnknownResource(f"{self.info.plural}/{name}")
         return found
-
-    @property
-    def kind(self) -> tuple[str, str]:
-        """apiVersion and kind of its objects."""
-        if isinstance(self.storage, KindProvider):
-            return self.storage.group_version_kind
-        return self.info.group_version, self.info.kind
 
     # ---- reads -------------------------------------------------------------------------------------------------------
 

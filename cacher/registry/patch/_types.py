@@ -45,6 +45,11 @@ class Type(msgspec.Struct, eq=False):
     list: ListType | None = None
     map: MapType | None = None
 
+    @property
+    def is_anything(self) -> bool:
+        """Whether every value fits: there is nothing to look for inside of one."""
+        return self is UNDIVIDED or self is DEDUCED
+
 
 class ListType(msgspec.Struct, eq=False):
     """Elements of one type; `keys` tell them apart where the rule is KEYED."""
@@ -177,7 +182,7 @@ def canonical(type_: Type | None, value: Any, *, nulls: bool = False) -> Any:
     for new that was there before and empty. Nothing inside a value of unknown shape is touched.
     Cost: O(size).
     """
-    if type_ is None:
+    if type_ is None or type_.is_anything:
         return value
     if isinstance(value, list) and type_.list is not None:
         element = type_.list.element
@@ -186,6 +191,8 @@ def canonical(type_: Type | None, value: Any, *, nulls: bool = False) -> Any:
         return value
     if not type_.map.fields:
         element_type = type_.map.element
+        if element_type is None or (element_type.list is None and element_type.map is None):
+            return value
         return {name: canonical(element_type, inner, nulls=nulls) for name, inner in value.items()}
     return _canonical_fields(type_.map, value, nulls)
 

@@ -14,6 +14,7 @@ from cacher.storage import (
     KeyExists,
     KeyNotFound,
     ResourceVersionConflict,
+    StatusError,
     StorageReadError,
     StorageTimeout,
     UndecodableObject,
@@ -120,3 +121,14 @@ def test_a_list_that_stopped_at_too_many_unreadable_objects_says_so():
     causes = api_error(StorageReadError("failed", keys, is_complete=False), LIST, PODS).status()["details"]["causes"]
     assert len(causes) == 101
     assert causes[-1] == {"reason": "FieldValueTooMany", "message": "too many errors, the list is truncated"}
+
+
+def test_a_store_that_is_asked_too_much_is_asked_again_later():
+    class Busy(StatusError):
+        """What a storage may say of its own: the code and reason are the answer's."""
+
+        code, reason = 429, "TooManyRequests"
+
+    found = api_error(Busy("etcdserver: too many requests", retry_after_s=1), CREATE, PODS, "a")
+    assert (found.code, found.reason, found.retry_after_s) == (429, "TooManyRequests", 1)
+    assert found.status()["message"] == "etcdserver: too many requests"

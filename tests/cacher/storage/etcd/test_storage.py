@@ -17,11 +17,13 @@ from cacher.storage import (
     InvalidValue,
     KeyExists,
     KeyNotFound,
+    ListOptions,
     MetricsRegistry,
     RequestTooLarge,
     ResourceVersionSetOnCreate,
     Semantics,
     Stats,
+    StorageReadError,
     UndecodableObject,
     Update,
 )
@@ -335,5 +337,19 @@ def test_two_storages_of_one_etcd_do_not_see_each_other(run_trio):
             assert (await services.stats()).object_count == 1
             assert (await endpoints.stats()).object_count == 0
             assert math.isclose(endpoints.metrics.objects.value, 0)
+
+    run_trio(main)
+
+
+def test_a_storage_calls_its_resource_what_it_was_told_and_else_by_the_end_of_its_prefix(run_trio):
+    async def main():
+        async with open_embedded_etcd(random=Random(1)) as etcd:
+            for told, said in (("", "specs"), ("services", "services")):
+                storage = EtcdStorage(
+                    etcd, resource_prefix="/services/specs", codec=Codec(), random=Random(2), resource=told
+                )
+                await etcd.put("/registry/services/specs/a", b"junk")
+                with pytest.raises(StorageReadError, match=said):
+                    await storage.get_list("/services/specs", ListOptions(recursive=True))
 
     run_trio(main)
