@@ -18,7 +18,7 @@ from cacher.registry import (
     RegistryStore,
     UnknownResource,
 )
-from cacher.storage import Unreachable
+from cacher.storage import Unreachable, Update
 from tests.cacher.registry.widgets import (
     DEFINITIONS,
     INTEGER,
@@ -530,5 +530,40 @@ def test_a_registry_that_leaves_managed_fields_to_clients_does_so_for_custom_res
             await definitions.settled()
             made = await registry.resource(V1, "widgets").create(widget(spec={"size": 1}), "team-a")
             assert "managedFields" not in made["metadata"]
+
+    run(main)
+
+
+def test_objects_that_cannot_be_deleted_are_told_in_the_status_and_tried_again_later():
+    async def main():
+        async with open_server() as server:
+            await server.define(crd())
+            await server.world.etcd.put("/registry/example.com/widgets/team-a/a", b"garbage")
+            await server.crds.delete(NAME)
+            await trio.sleep(5)
+            failed = condition(await server.crds.get(NAME), "Terminating")
+            assert failed["reason"] == "InstanceDeletionFailed"
+            assert failed["message"].startswith("could not issue all deletes: ")
+            await server.widgets().delete("a", "team-a", ignore_read_errors=True)
+            await server.gone()
+
+    run(main)
+
+
+def test_the_deletion_of_a_definition_that_cannot_be_served_says_so():
+    async def main():
+        async with open_world() as world:
+            async with open_server(world=world) as server:
+                definition = await server.define(crd())
+            definition["spec"]["versions"][0]["schema"] = {"openAPIV3Schema": {"type": "strin"}}
+            storage = world.storages["customresourcedefinitions"]
+            definition["metadata"].pop("resourceVersion")
+            await storage.guaranteed_update(f"{storage.resource_prefix}/{NAME}", lambda found, meta: Update(definition))
+            async with open_server(world=world) as server:
+                assert list(server.definitions.problems) == [NAME]
+                await server.crds.delete(NAME)
+                await trio.sleep(5)
+                failed = condition(await server.crds.get(NAME), "Terminating")
+                assert (failed["reason"], "strin" in failed["message"]) == ("InstanceDeletionFailed", True)
 
     run(main)
