@@ -55,15 +55,14 @@ from .storage import (
     ListOptions,
     ListPlan,
     ListResult,
+    PassingStorage,
     Preconditions,
     ProgressUntrusted,
     Semantics,
-    Stats,
     StatusError,
     StorageError,
     TryUpdate,
     ValidateDeletion,
-    Value,
     encode_continue,
     parse_watch_resource_version,
     plan_list,
@@ -77,7 +76,7 @@ LIST_KEYS_MAX = 1_024
 """Keys of lists that are remembered as checked; when there are more, all are forgotten."""
 
 
-class CacherStorage:
+class CacherStorage(PassingStorage):
     """`underlying` behind a cache (see Interface). Starts nothing until `run` is called; until then it is not ready.
 
     Args:
@@ -110,10 +109,10 @@ class CacherStorage:
         lister_watcher: ListerWatcher | None = None,
         consistency_period_s: float = PERIOD_S,
     ) -> None:
+        super().__init__(underlying)
         self.semantics = semantics
         self.supports_progress = supports_progress
         self.snapshots = snapshots
-        self._underlying = underlying
         self._random = random
         self._root = prepare_root(root).removesuffix("/")
         self._metrics = metrics
@@ -146,16 +145,7 @@ class CacherStorage:
                 nursery.start_soon(self.consistency.run)
             await self.cacher.run(task_status=task_status)
 
-    @property
-    def resource_prefix(self) -> str:
-        """What every key starts with: `/pods`."""
-        return self._underlying.resource_prefix
-
     # ---- writes: passed on -------------------------------------------------------------------------------------------
-
-    async def create(self, key: str, value: Value, *, ttl_s: int = 0) -> Object:
-        """See Interface.create."""
-        return await self._underlying.create(key, value, ttl_s=ttl_s)
 
     async def delete(
         self,
@@ -249,10 +239,6 @@ class CacherStorage:
             self._count_consistent_read(success=True, fallback="false")
         return result
 
-    async def stats(self) -> Stats:
-        """See Interface.stats: the store's."""
-        return await self._underlying.stats()
-
     # ---- watches -----------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
@@ -280,18 +266,6 @@ class CacherStorage:
     def readiness_check(self) -> None:
         """See Interface.readiness_check."""
         self.cacher.readiness.check()
-
-    async def request_watch_progress(self) -> None:
-        """See Interface.request_watch_progress."""
-        await self._underlying.request_watch_progress()
-
-    async def current_resource_version(self) -> int:
-        """See Interface.current_resource_version: the store's, which the cache may not have reached."""
-        return await self._underlying.current_resource_version()
-
-    def compact_revision(self) -> int:
-        """See Interface.compact_revision."""
-        return self._underlying.compact_revision()
 
     def mark_consistent(self, is_consistent: bool, /) -> None:
         """False: past revisions are the store's from here on. True: they are shown from the cache again, from now on."""

@@ -7,8 +7,9 @@ StoreReader     a storage that asks the store each time
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from typing import TypeVar
 
 import msgspec
 import trio
@@ -19,7 +20,9 @@ from ._cacher import CacherStatistics
 from ._cacher_storage import CacherStorage
 from ._store_watch import ResourceWatch, StoreWatch, open_store_watch
 from ._streams import FailedStream
-from .storage import Interface, ListOptions, ProgressUntrusted
+from .storage import EventStream, Interface, ListOptions, ListResult, ProgressUntrusted
+
+T = TypeVar("T")
 
 PROGRESS_PERIOD_S = 0.1
 """How often a store is asked how far its watches are, while somebody waits for that."""
@@ -51,15 +54,27 @@ class Reader(ABC):
 
     async def list(self, options: ListOptions) -> ObjectList:
         """See Resource.list."""
+        result = await self.get_list(self._key(options.selector), options)
+        return ObjectList(result.objects, result.revision)
+
+    async def get_list(self, key: str, options: ListOptions) -> ListResult:
+        """See Interface.get_list; waits while the cache is filled, and when it is filled anew."""
+        return await self._when_ready(lambda: self.storage.get_list(key, options))
+
+    async def enter_watch(self, stack: AsyncExitStack, key: str, options: ListOptions) -> EventStream:
+        """See Interface.watch; a watch that `stack` closes, once there is a state to begin from."""
+        return await self._when_ready(lambda: stack.enter_async_context(self.storage.watch(key, options)))
+
+    async def _when_ready(self, read: Callable[[], Awaitable[T]]) -> T:
         while True:
             await self.ready()
             try:
-                result = await self.storage.get_list(self._key(options.selector), options)
-            except NotReady:
+                return await read()
+            except (
+                NotReady
+            ):  # the cache lost its state since it was waited for; where it did not, this is no matter of time
                 if self.is_ready:
                     raise
-            else:
-                return ObjectList(result.objects, result.revision)
 
     async def get(self, key: str) -> Object | None:
         """See Resource.get."""
@@ -111,17 +126,14 @@ class CachedReader(Reader):
     @asynccontextmanager
     async def watch(self, options: ListOptions) -> AsyncIterator[ResourceWatch]:
         """See Resource.watch. What keeps it from beginning is raised here, and not by its first receive."""
-        while True:
-            await self.ready()
-            async with self.storage.watch(self._key(options.selector), options) as stream:
-                if isinstance(stream, FailedStream):
-                    try:
-                        await stream.receive()
-                    except trio.EndOfChannel:  # the cache was filled anew while it was opened: once more
-                        continue
-                assert isinstance(stream, Watch), "a namespace and a selector are all that a Watch needs"
-                yield stream
-                return
+        async with AsyncExitStack() as stack:
+            while isinstance(
+                stream := await self.enter_watch(stack, self._key(options.selector), options), FailedStream
+            ):
+                with suppress(trio.EndOfChannel):  # the cache was filled anew while it was opened: once more
+                    await stream.receive()
+            assert isinstance(stream, Watch), "a namespace and a selector are all that a Watch needs"
+            yield stream
 
     async def wait_until_fresh(self, revision: int, watch: ResourceWatch | None = None) -> None:
         """See Resource.wait_until_fresh."""

@@ -9,6 +9,7 @@ All are EventStreams: one task receives, and after `close` there is trio.ClosedR
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 
 import trio
@@ -42,7 +43,7 @@ class FailedStream:
         self._is_closed = True
 
 
-class _Wrapped:
+class _Wrapped(ABC):
     """Hands out one by one, or all at once, what `_next` brings."""
 
     def __init__(self) -> None:
@@ -75,8 +76,9 @@ class _Wrapped:
         while not self._ready:
             self._ready.extend(await self._next())
 
+    @abstractmethod
     async def _next(self) -> Batch:
-        raise NotImplementedError
+        """What comes next; perhaps nothing that is wanted."""
 
 
 class KeyStream(_Wrapped):

@@ -35,7 +35,7 @@ from ._scale import ScaleStore
 from ._storage_errors import Operation, translated
 from ._store import Descriptor, RegistryStore
 from ._strategy import StatusStrategy, Strategy, count_generation
-from ._subresource import SubresourceStore
+from ._subresource import Part, SubresourceStore
 from ._validation_meta import validate_core_meta_update
 
 if TYPE_CHECKING:
@@ -90,30 +90,11 @@ class DeploymentStatusStrategy(StatusStrategy):
         return super().validate_update(context, new, old) + status
 
 
-class RollbackStore:
+class RollbackStore(Part):
     """The rollback of deployments as releases until 1.15 served it; off by default in every release since."""
 
     def __init__(self, store: RegistryStore) -> None:
-        self._store = store
-
-    @property
-    def resource(self) -> GroupResource:
-        """Deployments."""
-        return self._store.resource
-
-    @property
-    def group_version_kind(self) -> tuple[str, str]:
-        """See KindProvider."""
-        return ("extensions/v1beta1", "DeploymentRollback")
-
-    def new(self) -> JSONObject:
-        """An empty DeploymentRollback."""
-        version, kind = self.group_version_kind
-        return {"apiVersion": version, "kind": kind}
-
-    def default(self, obj: JSONObject) -> JSONObject:
-        """A rollback has no defaults."""
-        return obj
+        super().__init__(store, ("extensions/v1beta1", "DeploymentRollback"))
 
     async def create_named(
         self,

@@ -35,6 +35,7 @@ from ._meta import JSONObject, deletion_timestamp_of, generation_of, name_of, te
 from ._pod_binding import created_status
 from ._pods import FINISHED, is_ready, labels_of
 from ._rest import Context, CreateOptions, DeleteOptions, ValidateObject, accept
+from ._subresource import Part
 
 if TYPE_CHECKING:
     from ._resource_door import ResourceDoor
@@ -50,7 +51,7 @@ _VIOLATED = "Cannot evict pod as it would violate the pod's disruption budget."
 _SEVERAL = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
 
 
-class EvictionStore:
+class EvictionStore(Part):
     """The evictions of a store's pods.
 
     Args:
@@ -58,32 +59,8 @@ class EvictionStore:
     """
 
     def __init__(self, pods: RegistryStore, budgets: Callable[[], ResourceDoor]) -> None:
-        self._pods = pods
+        super().__init__(pods, ("policy/v1", "Eviction"))
         self._budgets = budgets
-
-    @property
-    def resource(self) -> GroupResource:
-        """Pods."""
-        return self._pods.resource
-
-    @property
-    def namespaced(self) -> bool:
-        """True."""
-        return self._pods.namespaced
-
-    @property
-    def group_version_kind(self) -> tuple[str, str]:
-        """See KindProvider."""
-        return ("policy/v1", "Eviction")
-
-    def new(self) -> JSONObject:
-        """An empty Eviction."""
-        version, kind = self.group_version_kind
-        return {"apiVersion": version, "kind": kind}
-
-    def default(self, obj: JSONObject) -> JSONObject:
-        """An eviction has no defaults."""
-        return obj
 
     async def create_named(
         self,
@@ -114,21 +91,21 @@ class EvictionStore:
             return await self._delete_unready(context, pod, asked, name_of(budgets[0]))
         if budgets:
             await self._spend(context, budgets[0], name, dry_run=asked.dry_run)
-        await self._pods.delete(context, name, options=asked)
+        await self._store.delete(context, name, options=asked)
         return created_status()
 
     async def _delete_unguarded(self, context: Context, name: str, asked: DeleteOptions) -> JSONObject | None:
         """Deletes the pod if no budget guards it as it is; otherwise the pod."""
         attempts = ATTEMPTS if _version(asked) is None else 1
         for attempt in range(attempts):
-            pod = await self._pods.get(context, name)
+            pod = await self._store.get(context, name)
             phase, is_going = (pod.get("status") or {}).get("phase"), bool(deletion_timestamp_of(pod))
             if phase not in (*FINISHED, "Pending") and not is_going:
                 return pod
             # A pod that only waits may become ready: it is deleted as it was seen, or looked at again.
             options = asked if phase in FINISHED or is_going else _at_version(asked, pod)
             try:
-                await self._pods.delete(context, name, options=options)
+                await self._store.delete(context, name, options=options)
             except Conflict:
                 if attempt + 1 == attempts:
                     raise
@@ -139,7 +116,7 @@ class EvictionStore:
 
     async def _delete_unready(self, context: Context, pod: JSONObject, asked: DeleteOptions, budget: str) -> JSONObject:
         try:
-            await self._pods.delete(context, name_of(pod), options=_at_version(asked, pod))
+            await self._store.delete(context, name_of(pod), options=_at_version(asked, pod))
         except Conflict as error:
             if _version(asked) is None:
                 raise _busy(budget) from error
@@ -162,7 +139,7 @@ class EvictionStore:
             check_budget(budget)
             if dry_run:
                 return
-            now = self._pods.environment.now()
+            now = self._store.environment.now()
             try:
                 await door.subresource("status").update(
                     {**budget, "status": spent(budget.get("status") or {}, pod, now)},
@@ -179,7 +156,7 @@ class EvictionStore:
         raise Timeout(why, StatusDetails(retry_after_s=10))
 
     async def _pause(self) -> None:
-        await trio.sleep(PAUSE_S * (1 + JITTER * self._pods.environment.random.random()))
+        await trio.sleep(PAUSE_S * (1 + JITTER * self._store.environment.random.random()))
 
 
 def _delete_options(asked: JSONObject, options: CreateOptions) -> DeleteOptions:

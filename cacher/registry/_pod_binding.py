@@ -17,6 +17,7 @@ from ._field_errors import FieldError, not_supported, required
 from ._meta import JSONObject, deletion_timestamp_of, metadata, name_of, text, with_member, with_metadata
 from ._rest import Context, CreateOptions, ValidateObject, accept
 from ._storage_errors import Operation, translated
+from ._subresource import Part
 
 if TYPE_CHECKING:
     from ._store import RegistryStore
@@ -29,35 +30,11 @@ def created_status() -> JSONObject:
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
-class BindingStore:
+class BindingStore(Part):
     """The bindings of a store's pods. What binds is a scheduler: the pod's own rules are not asked."""
 
     def __init__(self, pods: RegistryStore) -> None:
-        self._pods = pods
-
-    @property
-    def resource(self) -> GroupResource:
-        """Pods."""
-        return self._pods.resource
-
-    @property
-    def namespaced(self) -> bool:
-        """True."""
-        return self._pods.namespaced
-
-    @property
-    def group_version_kind(self) -> tuple[str, str]:
-        """See KindProvider."""
-        return ("v1", "Binding")
-
-    def new(self) -> JSONObject:
-        """An empty Binding."""
-        version, kind = self.group_version_kind
-        return {"apiVersion": version, "kind": kind}
-
-    def default(self, obj: JSONObject) -> JSONObject:
-        """A binding has no defaults."""
-        return obj
+        super().__init__(pods, ("v1", "Binding"))
 
     async def create_named(
         self,
@@ -86,7 +63,7 @@ class BindingStore:
                 raise KeyNotFound(key)
             return Update(bound(found.to_dict(), obj))
 
-        store, key = self._pods, self._pods.key(context, name)
+        store, key = self._store, self._store.key(context, name)
         uid, version = text(obj, "uid") or None, text(obj, "resourceVersion") or None
         preconditions = Preconditions(uid, version) if uid or version else None
         with translated(Operation.UPDATE, self.resource, name):

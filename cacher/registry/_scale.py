@@ -28,6 +28,7 @@ from ._rest import (
     accept,
     accept_update,
 )
+from ._subresource import Part
 from ._validation_meta import validate_core_meta
 from ._workload_validation import NON_NEGATIVE
 from .patch import fields, from_scale, to_scale
@@ -97,35 +98,12 @@ def validate_scale(scale: JSONObject) -> list[FieldError]:
     return wrong + ([invalid("spec.replicas", replicas, NON_NEGATIVE)] if replicas < 0 else [])
 
 
-class ScaleStore:
+class ScaleStore(Part):
     """The scales of a resource's objects."""
 
     def __init__(self, store: RegistryStore, shape: ScaleShape = ScaleShape()) -> None:  # noqa: B008 - a frozen value
-        self._store = store
+        super().__init__(store, SCALE_KIND)
         self.shape = shape
-
-    @property
-    def resource(self) -> GroupResource:
-        """The resource whose objects are scaled."""
-        return self._store.resource
-
-    @property
-    def namespaced(self) -> bool:
-        """As the resource."""
-        return self._store.namespaced
-
-    @property
-    def group_version_kind(self) -> tuple[str, str]:
-        """See KindProvider."""
-        return SCALE_KIND
-
-    def new(self) -> JSONObject:
-        """An empty Scale."""
-        return {"apiVersion": SCALE_KIND[0], "kind": SCALE_KIND[1]}
-
-    def default(self, obj: JSONObject) -> JSONObject:
-        """A Scale has no defaults."""
-        return obj
 
     async def get(self, context: Context, name: str, *, resource_version: str = "") -> JSONObject:
         """See Getter."""

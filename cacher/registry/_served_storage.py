@@ -23,6 +23,7 @@ from ..storage import (
     Interface,
     ListOptions,
     ListResult,
+    PassingStorage,
     Preconditions,
     Stats,
     TryUpdate,
@@ -33,20 +34,15 @@ from ..storage import (
 T = TypeVar("T")
 
 
-class ServedStorage:
+class ServedStorage(PassingStorage):
     """`underlying` until it is closed (see Interface). A cached one must end its own watches when it stops."""
 
     def __init__(self, underlying: Interface) -> None:
-        self._underlying = underlying
+        super().__init__(underlying)
         self._refusal: Callable[[], Exception] | None = None
         self._under_way = 0
         self._drained = trio.Event()
         self._streams: dict[_EndingStream, None] = {}
-
-    @property
-    def resource_prefix(self) -> str:
-        """See Interface."""
-        return self._underlying.resource_prefix
 
     # ---- its end -----------------------------------------------------------------------------------------------------
 
@@ -162,18 +158,10 @@ class ServedStorage:
         self._check()
         self._underlying.readiness_check()
 
-    async def request_watch_progress(self) -> None:
-        """See Interface.request_watch_progress."""
-        await self._underlying.request_watch_progress()
-
     async def current_resource_version(self) -> int:
         """See Interface.current_resource_version."""
         self._check()
         return await self._underlying.current_resource_version()
-
-    def compact_revision(self) -> int:
-        """See Interface.compact_revision."""
-        return self._underlying.compact_revision()
 
 
 class _EndingStream:

@@ -1,4 +1,4 @@
-"""A subresource that shows and changes part of an object: GET, PUT and PATCH, and nothing else.
+"""Subresources: one that shows and changes part of an object by GET, PUT and PATCH; and what those of another kind share.
 
 Source: kubernetes pkg/registry/apps/deployment/storage/storage.go (StatusREST).
 """
@@ -22,6 +22,42 @@ from ._rest import (
 if TYPE_CHECKING:
     from ._store import RegistryStore
     from ._strategy import UpdateStrategy
+
+
+class Part:
+    """A subresource whose bodies are of a kind of their own: a Scale, a Binding. Its verbs are its subclass's.
+
+    Args:
+        kind: apiVersion and kind of the bodies.
+    """
+
+    def __init__(self, store: RegistryStore, kind: tuple[str, str]) -> None:
+        self._store = store
+        self._kind = kind
+
+    @property
+    def resource(self) -> GroupResource:
+        """The resource that it is part of."""
+        return self._store.resource
+
+    @property
+    def namespaced(self) -> bool:
+        """As the resource."""
+        return self._store.namespaced
+
+    @property
+    def group_version_kind(self) -> tuple[str, str]:
+        """See KindProvider."""
+        return self._kind
+
+    def new(self) -> JSONObject:
+        """An empty body."""
+        version, kind = self._kind
+        return {"apiVersion": version, "kind": kind}
+
+    def default(self, obj: JSONObject) -> JSONObject:
+        """None of them has defaults."""
+        return obj
 
 
 class SubresourceStore:

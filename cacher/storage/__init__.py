@@ -56,6 +56,7 @@ from ._metrics import HistogramValue as HistogramValue
 from ._metrics import MetricsRegistry as MetricsRegistry
 from ._metrics import MetricsSnapshot as MetricsSnapshot
 from ._metrics import Sample as Sample
+from ._passing import PassingStorage as PassingStorage
 from ._validation import ListPlan as ListPlan
 from ._validation import check_match as check_match
 from ._validation import parse_resource_version as parse_resource_version
