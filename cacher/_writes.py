@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from .registry import FieldsLike, JSONObject, LabelsLike, ObjectPage, PatchType, ResourceDoor, UnknownResource, Warn
+from watch import PatchType
+
+from .registry import FieldsLike, JSONObject, LabelsLike, ObjectPage, ResourceDoor, UnknownResource, Warn
 
 
 class Writes:

@@ -13,6 +13,12 @@ from __future__ import annotations
 from ._backoff import Backoff as Backoff
 from ._backoff import BackoffPolicy as BackoffPolicy
 from ._backoff import Chance as Chance
+from ._client import Client as Client
+from ._client import FieldsLike as FieldsLike
+from ._client import JSONObject as JSONObject
+from ._client import LabelsLike as LabelsLike
+from ._client import PartClient as PartClient
+from ._client import ResourceClient as ResourceClient
 from ._expectations import Expectations as Expectations
 from ._expectations import Expected as Expected
 from ._expectations import UidExpectations as UidExpectations

@@ -18,13 +18,16 @@ from tests import source
 # no clock. A `random.Random` may be handed in; its type may then be imported under TYPE_CHECKING.
 PURE = [
     "watch/_bookmarks.py",
+    "watch/_api_errors.py",
     "watch/_errors.py",
     "watch/_event.py",
     "watch/_filter.py",
     "watch/_object.py",
+    "watch/_patch_type.py",
     "watch/_selector*.py",
     "watch/_sorted.py",
     "reflector/_backoff.py",
+    "reflector/_client.py",
     "reflector/_indexer.py",
     "reflector/_lister.py",
     "reflector/_queue_state.py",

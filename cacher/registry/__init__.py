@@ -5,6 +5,8 @@ a resource   RegistryStore with a Strategy and Hooks; Replacement and Change say
 errors       APIError and its tree; FieldError and how to make one
 """
 
+from watch import PatchType as PatchType
+
 from ._admission import Admission as Admission
 from ._admission import AdmitAll as AdmitAll
 from ._admission import NamespaceLifecycle as NamespaceLifecycle
@@ -64,7 +66,6 @@ from ._makers import Maker as Maker
 from ._makers import plain_resource as plain_resource
 from ._makers import with_strategy as with_strategy
 from ._meta import JSONObject as JSONObject
-from ._patches import PatchType as PatchType
 from ._registry import Registry as Registry
 from ._resource_door import FieldsLike as FieldsLike
 from ._resource_door import LabelsLike as LabelsLike

@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from watch import Cause
+
 
 class FieldErrorType(enum.Enum):
     """What kind of wrong it is: the reason of the cause, and how its text begins."""
@@ -68,6 +70,11 @@ class FieldError(msgspec.Struct, frozen=True):
         if self.type not in _WITHOUT_VALUE and self.value is not OMITTED:
             text += f": {_shown(self.value)}"
         return f"{text}: {self.detail}" if self.detail else text
+
+    @property
+    def cause(self) -> Cause:
+        """How the details of an answer tell it."""
+        return Cause(self.type.reason, self.message, self.field)
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}"

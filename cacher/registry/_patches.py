@@ -5,22 +5,14 @@ Source: kubernetes/apiserver pkg/endpoints/handlers/patch.go.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 from typing import Any
+
+from watch import PatchType
 
 from ._errors import UnsupportedMediaType
 from ._meta import JSONObject
 from .patch import Type, apply_json_patch, apply_merge_patch, apply_strategic_merge
-
-
-class PatchType(enum.StrEnum):
-    """A patch's media type."""
-
-    JSON = "application/json-patch+json"
-    MERGE = "application/merge-patch+json"
-    STRATEGIC = "application/strategic-merge-patch+json"
-    APPLY = "application/apply-patch+yaml"
 
 
 def patch_function(kind: PatchType, patch: Any, type_: Type | None) -> Callable[[JSONObject], Any]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from watch import FieldSelector, InvalidSelector, LabelSelector, Selector
+from watch import FieldSelector, InvalidSelector, LabelSelector, PatchType, Selector
 
 from .._resources import ResourceInfo
 from ..storage import EventStream, ListOptions, Preconditions
@@ -28,7 +28,7 @@ from ._errors import APIError, BadRequest, Conflict, GroupResource, Invalid, Met
 from ._meta import JSONObject, name_of, text
 from ._options import DryRun, check_patch_options, check_write_options, is_dry_run, validate_dry_run
 from ._owner_references import without_doubled_owners
-from ._patches import PatchType, patch_function
+from ._patches import patch_function
 from ._rest import (
     CollectionDeleter,
     Context,

@@ -173,7 +173,7 @@ def test_objects_within_objects_have_metadata_that_is_checked():
         bad = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a/b", "labels": {"bad key": "1"}}}
         with pytest.raises(Invalid) as caught:
             await door.create(widget(spec={"inner": bad}), "team-a")
-        fields = [error.field for error in caught.value.errors]
+        fields = [error.field for error in caught.value.causes]
         assert fields == ["spec.inner.metadata.name", "spec.inner.metadata.labels"]
         good = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "b"}, "spec": {"x": 1}}
         assert (await door.create(widget(spec={"inner": good}), "team-a"))["spec"] == {"inner": good}
@@ -186,7 +186,7 @@ def test_metadata_errors_of_an_update_are_told_with_those_of_the_schema():
         meta = {**made["metadata"], "labels": {"l": "-"}}
         with pytest.raises(Invalid) as caught:
             await door.update({**made, "metadata": meta, "spec": {"size": "x"}})
-        assert {error.field for error in caught.value.errors} == {"metadata.labels", "spec.size"}
+        assert {error.field for error in caught.value.causes} == {"metadata.labels", "spec.size"}
 
 
 # ---- status and scale --------------------------------------------------------------------------------------------------

@@ -121,7 +121,7 @@ def test_options_that_cannot_be_are_refused_before_anything_else(options, field)
             for call, kind in zip(calls, ("CreateOptions", "UpdateOptions", "PatchOptions"), strict=True):
                 with pytest.raises(Invalid) as caught:
                     await call
-                assert caught.value.errors[0].field == field
+                assert caught.value.causes[0].field == field
                 assert caught.value.message.startswith(f'{kind}.meta.k8s.io "" is invalid')
 
     run(main)

@@ -157,7 +157,7 @@ def test_an_update_may_not_change_what_is_immutable(meta, field):
             await store.create(TEAM, configmap())
             with pytest.raises(Invalid, match="field is immutable") as caught:
                 await store.update(TEAM, "a", Replacement(configmap(meta=meta)))
-            assert {error.field for error in caught.value.errors} == {field}
+            assert {error.field for error in caught.value.causes} == {field}
 
     run(main)
 
