@@ -330,11 +330,15 @@ class Registration:
             self._resync_at_s = trio.current_time() + self._resync_s
 
     def _begin_resync(self) -> None:
-        """What is told next is each object that the handler knows, but those of which there is news on the way."""
-        self._plan_resync()
+        """What is told next is each object that the handler knows, but those of which there is news on the way.
+
+        The next one is due so long after this one's end: where a resync takes longer than its period, news has its turn too.
+        """
         if not self.has_synced:
+            self._plan_resync()
             return
         self._resyncs += 1
+        self._resync_at_s = inf
         pending = self._queue.pending_keys()
         updated = StoreChangeKind.UPDATED
         known = [StoreChange(updated, key, obj, obj) for key, obj in self._store.items() if key not in pending]
@@ -354,6 +358,8 @@ class Registration:
             return False
         self._told = None
         self._revision = batch.revision
+        if self._resync_at_s == inf:
+            self._plan_resync()
         if batch.is_initial:
             self._is_synced = self._initial_failure is None
             self._settled.set()
