@@ -138,5 +138,10 @@ def test_a_quiet_watch_says_where_it_is_in_time_and_when_asked(run_trio, cached)
                     nursery.start_soon(source.request_progress)
                     assert await stream.receive() == Changes((), cluster.etcd.revision)
                 assert trio.current_time() - begun_s < HEARTBEAT_S + 2
+            async with source.watch(cluster.etcd.revision, timeout_s=100) as stream:
+                begun_s = trio.current_time()
+                for due_s in (HEARTBEAT_S, 98.0, 98.0 + HEARTBEAT_S):  # its reader leaves after 100 s
+                    assert await stream.receive() == Changes((), cluster.etcd.revision)
+                    assert trio.current_time() - begun_s == pytest.approx(due_s)
 
     run_trio(main)
