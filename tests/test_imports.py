@@ -112,6 +112,10 @@ PURE = [
     "cacher/storage/etcd/_watch_assembly.py",
     "cacher/storage/etcd/_watchable.py",
     "cacher/storage/etcd/_wire.py",
+    "cacher/controllers/_workload_*.py",
+    "cacher/controllers/_*_decision.py",
+    "cacher/controllers/_deployment_*.py",
+    "cacher/controllers/_job_counting.py",
     "cacher/simulation/_comparison.py",
     "cacher/simulation/judges/*.py",
 ]

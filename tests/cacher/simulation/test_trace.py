@@ -126,7 +126,7 @@ def test_the_shipped_rollout_has_these_resources(rollout):
 
 
 def test_a_shipped_trace_is_found_by_its_name():
-    assert list(shipped_traces()) == ["rollout"]
+    assert list(shipped_traces()) == ["finalizers-and-gc", "rollout"]
     assert find_trace("rollout").parent.name == "data"
 
 
@@ -144,7 +144,7 @@ def test_a_path_with_some_of_its_files_is_found_so_that_the_missing_one_is_named
 
 
 def test_an_unknown_name_is_answered_with_those_there_are_and_the_nearest():
-    with pytest.raises(TraceNotFound, match=r"rolout.*did you mean rollout\?.*there is rollout") as caught:
+    with pytest.raises(TraceNotFound, match=r"rolout.*did you mean rollout\?.*there is finalizers-and-gc, rollout") as caught:
         find_trace("rolout")
     assert caught.value.names == ("rollout",)
     with pytest.raises(TraceNotFound) as caught:
