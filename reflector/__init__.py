@@ -6,6 +6,7 @@ and a `Reflector` the task between them that lists, watches, resumes and relists
 A `Store` is such a copy: objects by key and by index, and what each step changed; a `Lister` reads it. A `WorkQueue` hands keys
 to workers: each key once, never to two at a time, delayed and slowed down after failures.
 A `Controller` is all of it together: informers, keys, and a reconcile function that is called for each.
+A `LeaderElector` lets one of several processes act at a time.
 `Expectations` say which of a controller's own writes its copy has yet to show.
 """
 
@@ -23,6 +24,7 @@ from ._client import ResourceClient as ResourceClient
 from ._controller import Controller as Controller
 from ._controller import ControllerStatistics as ControllerStatistics
 from ._controller import RunningReconcile as RunningReconcile
+from ._election import LeaderOptions as LeaderOptions
 from ._event_keys import KeyFunction as KeyFunction
 from ._event_keys import OwnerReference as OwnerReference
 from ._event_keys import Predicate as Predicate
@@ -42,6 +44,10 @@ from ._indexer import UnknownIndex as UnknownIndex
 from ._indexer import by_field as by_field
 from ._indexer import by_label as by_label
 from ._indexer import by_namespace as by_namespace
+from ._leader import LeaderElector as LeaderElector
+from ._leader import LeadershipLost as LeadershipLost
+from ._leader import LeaderStatistics as LeaderStatistics
+from ._leader import TimeOfDay as TimeOfDay
 from ._lister import Lister as Lister
 from ._lister import ObjectNotFound as ObjectNotFound
 from ._lister_watcher import Changes as Changes

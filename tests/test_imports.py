@@ -28,6 +28,7 @@ PURE = [
     "watch/_sorted.py",
     "reflector/_backoff.py",
     "reflector/_client.py",
+    "reflector/_election.py",
     "reflector/_event_keys.py",
     "reflector/_indexer.py",
     "reflector/_lister.py",
