@@ -27,7 +27,7 @@ from ._event_keys import KeyFunction, Predicate, keys_of
 from ._queue_state import WorkQueueStatistics
 from ._rate_limits import RateLimiter, default_limiter
 from ._reconcile import GiveUp, Reconcile, ReconcileCancelled, ReconcileTimedOut, Result
-from ._store import object_key
+from ._store import Tombstone, object_key
 from ._workqueue import QueueShutDown, WorkQueue
 
 LOG = logging.getLogger("reflector.controller")
@@ -145,13 +145,6 @@ class _Running:
         self.is_cancelled = self.has_failed = False
 
 
-class _Tombstone(Protocol):
-    """A deletion that nobody saw."""
-
-    @property
-    def object(self) -> Object | None: ...
-
-
 @final
 class _Feed:
     """A handler that turns what an informer tells into keys. It never waits, so its queue at the informer stays short."""
@@ -169,8 +162,8 @@ class _Feed:
         """An object that goes from one owner to another is of interest to both."""
         self._add(old, new, LOW_PRIORITY if old is new else 0)
 
-    def on_delete(self, obj: Object | _Tombstone) -> None:
-        self._add(obj if isinstance(obj, Object) else obj.object, None, 0)
+    def on_delete(self, obj: Object | Tombstone) -> None:
+        self._add(obj.last_known if isinstance(obj, Tombstone) else obj, None, 0)
 
     def _add(self, old: Object | None, new: Object | None, priority: int) -> None:
         if self._when is not None and not self._when(old, new):

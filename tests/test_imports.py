@@ -30,6 +30,7 @@ PURE = [
     "reflector/_client.py",
     "reflector/_election.py",
     "reflector/_event_keys.py",
+    "reflector/_handler_queue.py",
     "reflector/_indexer.py",
     "reflector/_lister.py",
     "reflector/_queue_state.py",

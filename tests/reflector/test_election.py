@@ -27,7 +27,7 @@ def proposed(election, now, time_of_day=""):
 
 
 def test_a_lease_that_nobody_made_or_holds_is_free():
-    """[9.5 leader election: acquire when free]"""
+    """[9.5 leaderelection: acquire when free]"""
     for record in (None, held_by("")):
         election = Election("a", OPTIONS)
         election.observe(record, 100)
@@ -39,7 +39,7 @@ def test_a_lease_that_nobody_made_or_holds_is_free():
 
 
 def test_a_lease_of_another_is_free_when_it_has_not_changed_for_its_duration():
-    """[9.5 leader election: acquire when expired] However old the times in it say that it is."""
+    """[9.5 leaderelection: acquire when expired] However old the times in it say that it is."""
     election = Election("a", OPTIONS)
     election.observe(held_by("b", renewed="1970-01-01T00:00:00.000000Z"), 100)
     assert election.proposal(114.9, "") is None
@@ -78,7 +78,7 @@ def test_a_leader_that_reads_the_name_of_another_is_none_from_then_on():
 
 
 def test_a_takeover_counts_a_transition_and_a_renewal_none():
-    """[9.5 leader election: acquire when self] Of a lease in one's own name nothing is waited for."""
+    """[9.5 leaderelection: acquire when self] Of a lease in one's own name nothing is waited for."""
     election = Election("a", OPTIONS)
     election.observe(held_by("b", transitions=4), 0)
     taken = proposed(election, 15, "T15")
@@ -93,7 +93,7 @@ def test_a_takeover_counts_a_transition_and_a_renewal_none():
 
 
 def test_a_released_lease_is_nobodys_for_a_second_and_another_takes_it_at_once():
-    """[9.5 leader election: release writes LeaseDuration=1 and empty holder]"""
+    """[9.5 leaderelection: release]"""
     election = Election("a", OPTIONS)
     election.written(held_by("a", transitions=3), 0, 0)
     released = election.release("T1")
@@ -118,7 +118,7 @@ def test_a_released_lease_is_nobodys_for_a_second_and_another_takes_it_at_once()
     ],
 )
 def test_times_that_cannot_work_are_refused(wrong):
-    """[9.5 leader election: config validation]"""
+    """[9.5 leaderelection: config validation]"""
     with pytest.raises(ValueError, match="choose"):
         LeaderOptions(**wrong)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any
 
 import pytest
 import trio
@@ -97,7 +96,7 @@ def test_one_of_three_leads_and_the_others_stand_by():
 
 
 def test_a_leader_renews_without_reading():
-    """[9.5 leader election: fast path (no Get) when observed fresh]"""
+    """[9.5 leaderelection: fast path]"""
 
     async def main():
         api = LeaseApi()
@@ -224,7 +223,7 @@ def test_what_the_time_of_day_is_to_anybody_makes_no_difference(wrong_by_s):
 
 
 def test_a_leader_whose_lease_somebody_gave_to_another_stops_when_it_sees_that():
-    """[9.5 leader election: renew conflict retry]"""
+    """[9.5 leaderelection: renew conflict]"""
 
     async def main():
         api = LeaseApi()
@@ -317,10 +316,9 @@ def test_candidates_agree_over_a_cluster_too():
     async def main():
         async with cacher.open_cluster(random=Random(1), epoch_s=0, checks_namespaces=False) as cluster:
             acted: list[str] = []
-            client: Any = cluster
 
             def candidate(name, seed):
-                return LeaderElector(client, "shop", name, random=Random(seed), clock=cluster.clock)
+                return LeaderElector(cluster, "shop", name, random=Random(seed), clock=cluster.clock)
 
             async def lead(name):
                 acted.append(name)
