@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -178,6 +179,7 @@ def test_new_pods_go_where_the_most_are_already_among_slices_with_room():
 PODS = st.lists(st.tuples(st.integers(0, 12), st.booleans(), st.sampled_from([8080, 9090])), max_size=12)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(rounds=st.lists(PODS, min_size=1, max_size=5), per_slice=st.integers(1, 4))
 def test_whatever_comes_and_goes_each_pod_is_in_one_slice_and_the_next_look_changes_nothing(rounds, per_slice):

@@ -270,6 +270,7 @@ def test_what_an_unknown_kind_owns_is_left_alone(run_trio):
 # ---- namespaces ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_namespace_with_contents_really_goes_away_and_can_be_made_again(run_trio):
     async def main() -> None:
         async with live() as world:
@@ -367,6 +368,7 @@ async def _is_empty(world: Live, plural: str, namespace: str) -> bool:
 # ---- nodes -----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_node_that_dies_is_marked_and_its_pods_are_evicted_in_their_time(run_trio):
     async def main() -> None:
         async with live(nodes=NodeLifecycleOptions(rates=EvictionRates(normal=1))) as world:
@@ -422,6 +424,7 @@ async def _node_of(world: Live, name: str) -> str:
     return str((await pod_of(world, name))["spec"]["nodeName"])
 
 
+@pytest.mark.slow
 def test_a_node_that_comes_back_in_time_keeps_its_pods_and_they_are_ready_again(run_trio):
     async def main() -> None:
         async with live(kubelets=KubeletOptions(nodes=2)) as world:
@@ -439,6 +442,7 @@ def test_a_node_that_comes_back_in_time_keeps_its_pods_and_they_are_ready_again(
     run_trio(main)
 
 
+@pytest.mark.slow
 def test_where_all_nodes_fall_silent_nobody_is_evicted_and_who_was_told_to_leave_may_stay(run_trio):
     async def main() -> None:
         options = NodeLifecycleOptions(rates=EvictionRates(normal=1), default_toleration_s=100)
@@ -464,6 +468,7 @@ async def _evicts(world: Live, name: str) -> bool:
     return any(one["effect"] == "NoExecute" for one in node["spec"].get("taints") or ())
 
 
+@pytest.mark.slow
 def test_pods_of_a_node_that_is_gone_go_too(run_trio):
     async def main() -> None:
         async with live() as world:
@@ -481,6 +486,7 @@ def test_pods_of_a_node_that_is_gone_go_too(run_trio):
 # ---- services ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_service_has_a_slice_of_its_pods_and_what_goes_is_told_to_be_going(run_trio):
     async def main() -> None:
         async with live() as world:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import trio
 
 from cacher.controllers import (
@@ -173,6 +174,7 @@ def test_a_pod_that_takes_the_name_of_one_that_ended_is_not_removed_for_it(run_t
     run_trio(main)
 
 
+@pytest.mark.slow
 def test_a_pod_that_takes_the_name_of_one_that_is_evicted_stays(run_trio):
     async def main() -> None:
         options = NodeLifecycleOptions(rates=EvictionRates(normal=1), default_toleration_s=0)
@@ -219,6 +221,7 @@ def test_what_came_late_into_a_namespace_is_not_taken_for_what_is_in_the_next_on
 # ---- slices --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_copy_that_is_behind_makes_no_slice_twice(run_trio):
     async def main() -> None:
         async with live() as world:
