@@ -139,7 +139,9 @@ PURE = [
     "cacher/controllers/_served.py",
     "cacher/controllers/_simulated_nodes.py",
     "cacher/controllers/_times.py",
+    "cacher/simulation/_canonical.py",
     "cacher/simulation/_comparison.py",
+    "cacher/simulation/_deletion_order.py",
     "cacher/simulation/judges/*.py",
 ]
 NOT_PURE = ("trio", "random")
