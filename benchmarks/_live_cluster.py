@@ -69,13 +69,10 @@ async def _live(case: Alive, seed: int) -> Lived:
         informers = SharedInformers(cluster, random=random)
         kubelets = KubeletOptions(nodes=case.nodes)
         scheduler = Scheduler(cluster, informers, random=random, clock=cluster.clock)
-        running = [
-            scheduler,
-            SimulatedKubelets(cluster, informers, random=random, clock=cluster.clock, options=kubelets),
-            NodeLifecycleController(cluster, informers, random=random, clock=cluster.clock),
-        ]
-        for one in (informers, *running):
-            nursery.start_soon(one.run)
+        simulated = SimulatedKubelets(cluster, informers, random=random, clock=cluster.clock, options=kubelets)
+        lifecycle = NodeLifecycleController(cluster, informers, random=random, clock=cluster.clock)
+        for run in (informers.run, scheduler.run, simulated.run, lifecycle.run):
+            nursery.start_soon(run)
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}}
         await cluster.resource("v1", "namespaces").create(namespace)
         while scheduler.table.nodes < case.nodes:

@@ -33,6 +33,7 @@ from ._pod_runs import Act, Host, Plan, Stage
 from ._simulated_nodes import LEASES, NodeAddresses, NodeShape, PodAddresses, new_lease, new_node, node_status, renewed
 from ._times import moment, seconds
 
+_PAGE = 500
 Range = tuple[float, float]
 """Seconds, drawn evenly from here to there."""
 
@@ -135,9 +136,30 @@ class SimulatedKubelets:
 
     async def run(self) -> None:
         """Keep the nodes and their pods until cancelled."""
+        await self._know_pods()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.pod_controller.run)
             nursery.start_soon(self.node_controller.run)
+
+    async def _know_pods(self) -> None:
+        """Which pod has which address, as kubelets before these have written it: no other may get it.
+
+        It is asked of the API. A copy may not show yet what a kubelet that ended a moment ago wrote last.
+        """
+        source, page = self._pods.lister_watcher(), ""
+        while True:
+            listed = await source.list(page_size=_PAGE, page=page)
+            for obj in listed.objects:
+                if obj.field("spec.nodeName") in self._nodes:
+                    self._adopt(object_key(obj), obj)
+            page = listed.next_page
+            if not page:
+                break
+        await self._pod_informer.wait_until_revision(listed.revision)
+        for key, run in tuple(self._runs.items()):
+            if self._pod_informer.store.get(key) is None:  # it went meanwhile, and nobody is going to tell
+                run.node.pods.release(run.uid)
+                del self._runs[key]
 
     # ---- nodes -------------------------------------------------------------------------------------------------------
 
@@ -261,7 +283,8 @@ class SimulatedKubelets:
         pod = obj.parse()
         node = self._nodes[pod["spec"]["nodeName"]]
         run = self._runs[key] = _Run(obj.uid, node, self._plan(pod))
-        node.pods.of(obj.uid, (pod.get("status") or {}).get("podIP") or "")
+        if address := (pod.get("status") or {}).get("podIP"):
+            node.pods.of(obj.uid, address)
         return run
 
     async def _step(self, obj: Object, run: _Run) -> Result | None:
