@@ -249,8 +249,8 @@ class SimulatedKubelets:
             run.node.pods.release(run.uid)
             del self._runs[key]
             run = None
-        if obj is None:
-            return None
+        if obj is None or obj.field("spec.nodeName") not in self._nodes:
+            return None  # gone, or another one of its name, which has no node yet
         if run is None:
             run = self._adopt(key, obj)
         if not run.node.is_up or obj.revision < run.written:

@@ -91,6 +91,8 @@ class NodeLifecycleController:
         self._lease_informer = informers.informer("coordination.k8s.io/v1", "leases", namespace=LEASES)
         self._on_node: dict[str, dict[str, None]] = {}
         self._zones = ZoneHealth()
+        self._settled: dict[str, Object] = {}
+        """Nodes that were well, and marked as they should be: as long as they are heard, there is nothing to do."""
         self._may_evict_s: dict[str, float] = {}
         """When a node of a zone may be given NoExecute next."""
         self._missing_since_s: dict[str, float] = {}
@@ -127,15 +129,19 @@ class NodeLifecycleController:
         if obj is None:
             self.heartbeats.forget(name)
             self._zones.forget(name)
+            self._settled.pop(name, None)
             self._look_at_pods(name)
             return None
         again = Result(requeue_after_s=self.options.period_s)
+        is_silent = self.heartbeats.silent_s(name, self._clock.unix()) > self.options.grace_s
+        if self._settled.get(name) is obj and not is_silent:
+            return again
         node = obj.to_dict()
-        now_s = self._clock.unix()
         try:
-            if self.heartbeats.silent_s(name, now_s) > self.options.grace_s and ready_status(node) != "Unknown":
+            if is_silent and ready_status(node) != "Unknown":
                 node = await self._silence(node)
-            await self._taint(node)
+            if not await self._taint(node) and ready_status(node) == "True":
+                self._settled[name] = obj
         except (Conflict, NotFound):
             return again  # somebody else wrote, or it is gone: the informer tells
         if ready_status(node) != "True":
@@ -149,7 +155,8 @@ class NodeLifecycleController:
             {**node, "status": {**status, "conditions": told}}, field_manager=self.options.field_manager
         )
 
-    async def _taint(self, node: JSONObject) -> None:
+    async def _taint(self, node: JSONObject) -> bool:
+        """Whether there was something to write."""
         name, zone = node["metadata"]["name"], (node["metadata"].get("labels") or {}).get(ZONE) or ""
         self._zones.note(name, zone, is_ready=ready_status(node) == "True")
         spec, now_s = node.get("spec") or {}, self._clock.unix()
@@ -164,9 +171,11 @@ class NodeLifecycleController:
                     self._may_evict_s[zone] = now_s + 1 / rate
                 else:
                     told = taints(node, now, Evictions.HELD)
-        if told != present:
-            changed = {**node, "spec": {**spec, "taints": told}}
-            await self._nodes.update(changed, field_manager=self.options.field_manager)
+        if told == present:
+            return False
+        changed = {**node, "spec": {**spec, "taints": told}}
+        await self._nodes.update(changed, field_manager=self.options.field_manager)
+        return True
 
     async def _mark_pods(self, node: str) -> None:
         """Pods of a node that is not ready are not ready, so that services send nothing there."""

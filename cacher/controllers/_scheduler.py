@@ -99,14 +99,13 @@ class Scheduler:
             self._parked[key] = None
             return await self._tell(obj, chosen.why)
         self.table.put_pod(pod, chosen.node)
-        await self._bind(key, obj, chosen.node)
-        return None
+        return await self._bind(key, obj, chosen.node)
 
     def _is_mine(self, pod: PodWants) -> bool:
         is_pending = not (pod.node or pod.is_gated or pod.is_going or pod.is_over)
         return is_pending and pod.scheduler == self.options.scheduler_name
 
-    async def _bind(self, key: str, obj: Object, node: str) -> None:
+    async def _bind(self, key: str, obj: Object, node: str) -> Result | None:
         binding: JSONObject = {
             "apiVersion": "v1",
             "kind": "Binding",
@@ -115,11 +114,16 @@ class Scheduler:
         }
         try:
             await self._pods.subresource("binding").create(binding, obj.namespace)
-        except (Conflict, NotFound):
-            self._take_back(key, obj.uid, node)  # it has a node, goes, or is another one by now: the informer tells
+        except NotFound:
+            self._take_back(key, obj.uid, node)
+        except Conflict:
+            # It has a node, goes, or is another one by now. The copy is about to show which; until then it is tried again.
+            self._take_back(key, obj.uid, node)
+            return Result(requeue=True)
         except APIError:
             self._take_back(key, obj.uid, node)
             raise
+        return None
 
     def _take_back(self, key: str, uid: str, node: str) -> None:
         """The pod is not there after all, unless it was seen there."""
