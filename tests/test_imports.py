@@ -38,6 +38,8 @@ PURE = [
     "reflector/_handler_queue.py",
     "reflector/_indexer.py",
     "reflector/_lister.py",
+    "reflector/_mutations.py",
+    "reflector/_promises.py",
     "reflector/_queue_state.py",
     "reflector/_rate_limits.py",
     "reflector/_reconcile.py",
