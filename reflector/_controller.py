@@ -16,27 +16,26 @@ from __future__ import annotations
 import logging
 import math
 from random import Random
-from typing import Protocol, Self, final
+from typing import Self, final
 
 import msgspec
 import trio
 
-from watch import APIError, Conflict, Object
+from watch import APIError, Conflict
 
-from ._event_keys import KeyFunction, Predicate, keys_of
+from ._event_keys import KeyFunction, Predicate
 from ._expectations import Expectations, UidExpectations
+from ._feed import LIVE_WITHIN_S, Feed, HandlerRegistration, Informer
 from ._queue_state import WorkQueueStatistics
 from ._rate_limits import RateLimiter, default_limiter
 from ._reads import RECONCILIATION, Reconciliation
 from ._reconcile import GiveUp, Reconcile, ReconcileCancelled, ReconcileTimedOut, Result
-from ._store import Store, Tombstone, object_key
+from ._store import object_key
 from ._workqueue import QueueShutDown, WorkQueue
 from ._write_gate import WriteGate
 
 LOG = logging.getLogger("reflector.controller")
 
-LIVE_WITHIN_S = 90.0
-"""A copy whose source said nothing for so long is not to be acted on: half again as long as the minute between bookmarks."""
 LIVE_POLL_S = 1.0
 """How often a controller that waits for a copy to be live again looks: late by this much after an outage of 90 s or more."""
 SYNC_WARNING_S = 10.0
@@ -48,65 +47,6 @@ OWN_WRITES_S = 30.0
 behind is watched through something that is down, and waiting longer mends nothing."""
 REMOVAL_S = 5.0
 """So long a controller that ends waits for its handlers to be taken from their informers."""
-LOW_PRIORITY = -100
-"""Of keys from an initial list or a resync: whatever has just changed goes before them. Source: controller-runtime."""
-
-
-class HandlerRegistration(Protocol):
-    """A handler at an informer."""
-
-    async def wait_until_synced(self) -> None:
-        """Return once the handler was told of the whole initial list."""
-        ...
-
-    async def remove(self) -> None:
-        """The handler is told of nothing more."""
-        ...
-
-
-class Informer(Protocol):
-    """What a controller needs of a SharedInformer."""
-
-    @property
-    def name(self) -> str:
-        """For statistics and messages."""
-        ...
-
-    @property
-    def has_synced(self) -> bool:
-        """Whether the first list is there."""
-        ...
-
-    @property
-    def staleness_s(self) -> float:
-        """Seconds since the source was last heard."""
-        ...
-
-    @property
-    def store(self) -> Store:
-        """The objects."""
-        ...
-
-    @property
-    def last_revision(self) -> int:
-        """The store shows the state at this revision."""
-        ...
-
-    async def wait_until_revision(self, revision: int) -> None:
-        """Return once the store shows it."""
-        ...
-
-    def is_live(self, within_s: float = LIVE_WITHIN_S) -> bool:
-        """Whether the source was heard within that time."""
-        ...
-
-    async def wait_until_synced(self) -> None:
-        """Return once the first list is there."""
-        ...
-
-    def add_handler(self, handler: _Feed) -> HandlerRegistration:
-        """Tell `handler` of everything from here on, what there is already first."""
-        ...
 
 
 class RunningReconcile(msgspec.Struct, frozen=True):
@@ -172,33 +112,6 @@ class _Running:
 
 
 @final
-class _Feed:
-    """A handler that turns what an informer tells into keys. It never waits, so its queue at the informer stays short."""
-
-    def __init__(self, queue: WorkQueue[str], informer: Informer, key: KeyFunction, when: Predicate | None) -> None:
-        self._queue = queue
-        self.informer = informer
-        self._key = key
-        self._when = when
-
-    def on_add(self, obj: Object, is_in_initial_list: bool) -> None:
-        self._add(None, obj, LOW_PRIORITY if is_in_initial_list else 0)
-
-    def on_update(self, old: Object, new: Object) -> None:
-        """An object that goes from one owner to another is of interest to both."""
-        self._add(old, new, LOW_PRIORITY if old is new else 0)
-
-    def on_delete(self, obj: Object | Tombstone) -> None:
-        self._add(obj.last_known if isinstance(obj, Tombstone) else obj, None, 0)
-
-    def _add(self, old: Object | None, new: Object | None, priority: int) -> None:
-        if self._when is not None and not self._when(old, new):
-            return
-        for key in keys_of(self._key, old, new):
-            self._queue.add(key, priority=priority)
-
-
-@final
 class Controller:
     """Keeps objects in order by calling `reconcile` for each key that something happened to.
 
@@ -258,7 +171,7 @@ class Controller:
         self._timeout_s = timeout_s
         self._gate = WriteGate(name, self.queue, own_writes_s)
         self._expectations = expectations
-        self._feeds: list[_Feed] = []
+        self._feeds: list[Feed] = []
         self._read: list[Informer] = []
         self._awaited: tuple[Informer, ...] = ()  # as of the present run
         self._copies: dict[int, Informer] = {}  # the same by the id of their store
@@ -280,7 +193,7 @@ class Controller:
             RuntimeError: the controller runs: say what it watches before.
         """
         self._check_idle("watches")
-        self._feeds.append(_Feed(self.queue, informer, key, when))
+        self._feeds.append(Feed(self.queue, informer, key, when))
         return self
 
     def reads(self, *informers: Informer) -> Self:
