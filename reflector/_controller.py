@@ -223,11 +223,11 @@ class Controller:
         Cancelled, reconciles that run are cancelled at once, wherever they wait. It may be run again: its handlers are told of
         everything anew.
         Raises:
-            RuntimeError: it runs already, or its queue was shut down: make another one.
+            RuntimeError: it runs already, or has been drained: make another one.
         """
         if self._state not in ("idle", "ended"):
             raise RuntimeError(f"the controller {self.name!r} runs already: one run at a time")
-        if self.queue.is_shut_down:
+        if self.queue.is_shut_down and self._state == "ended":
             raise RuntimeError(f"the queue of the controller {self.name!r} was shut down: make a new controller")
         registrations: list[HandlerRegistration] = []
         self._state = "syncing"
