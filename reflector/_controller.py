@@ -16,77 +16,37 @@ from __future__ import annotations
 import logging
 import math
 from random import Random
-from typing import Protocol, Self, final
+from typing import Self, final
 
 import msgspec
 import trio
 
-from watch import APIError, Conflict, Object
+from watch import APIError, Conflict
 
-from ._event_keys import KeyFunction, Predicate, keys_of
+from ._event_keys import KeyFunction, Predicate
+from ._expectations import Expectations, UidExpectations
+from ._feed import LIVE_WITHIN_S, Feed, HandlerRegistration, Informer
 from ._queue_state import WorkQueueStatistics
 from ._rate_limits import RateLimiter, default_limiter
+from ._reads import RECONCILIATION, Reconciliation
 from ._reconcile import GiveUp, Reconcile, ReconcileCancelled, ReconcileTimedOut, Result
-from ._store import Tombstone, object_key
+from ._store import object_key
 from ._workqueue import QueueShutDown, WorkQueue
+from ._write_gate import WriteGate
 
 LOG = logging.getLogger("reflector.controller")
 
-LIVE_WITHIN_S = 90.0
-"""A copy whose source said nothing for so long is not to be acted on: half again as long as the minute between bookmarks."""
 LIVE_POLL_S = 1.0
 """How often a controller that waits for a copy to be live again looks: late by this much after an outage of 90 s or more."""
 SYNC_WARNING_S = 10.0
 """A controller that still waits for its informers after so long says for which, and again as often."""
 RETRY_AFTER_MAX_S = 60.0
 """A server that asks for patience gets this much."""
+OWN_WRITES_S = 30.0
+"""So long a key waits until the copies show what its last reconcile wrote: most show it within milliseconds; one that is so far
+behind is watched through something that is down, and waiting longer mends nothing."""
 REMOVAL_S = 5.0
 """So long a controller that ends waits for its handlers to be taken from their informers."""
-LOW_PRIORITY = -100
-"""Of keys from an initial list or a resync: whatever has just changed goes before them. Source: controller-runtime."""
-
-
-class HandlerRegistration(Protocol):
-    """A handler at an informer."""
-
-    async def wait_until_synced(self) -> None:
-        """Return once the handler was told of the whole initial list."""
-        ...
-
-    async def remove(self) -> None:
-        """The handler is told of nothing more."""
-        ...
-
-
-class Informer(Protocol):
-    """What a controller needs of a SharedInformer."""
-
-    @property
-    def name(self) -> str:
-        """For statistics and messages."""
-        ...
-
-    @property
-    def has_synced(self) -> bool:
-        """Whether the first list is there."""
-        ...
-
-    @property
-    def staleness_s(self) -> float:
-        """Seconds since the source was last heard."""
-        ...
-
-    def is_live(self, within_s: float = LIVE_WITHIN_S) -> bool:
-        """Whether the source was heard within that time."""
-        ...
-
-    async def wait_until_synced(self) -> None:
-        """Return once the first list is there."""
-        ...
-
-    def add_handler(self, handler: _Feed) -> HandlerRegistration:
-        """Tell `handler` of everything from here on, what there is already first."""
-        ...
 
 
 class RunningReconcile(msgspec.Struct, frozen=True):
@@ -117,6 +77,12 @@ class ControllerStatistics(msgspec.Struct, frozen=True):
     """Failures by GiveUp."""
     pauses: int
     """How often it stopped because an informer was not live."""
+    held: int
+    """Keys that wait now, until the copies show what their last reconcile wrote."""
+    waits: int
+    """How often a key had to wait for that."""
+    waits_given_up: int
+    """How often the copies did not show it in time, and the reconcile went on."""
     last_error: str
     """The last failure in words, its key first; "" where there was none."""
     running: tuple[RunningReconcile, ...]
@@ -146,33 +112,6 @@ class _Running:
 
 
 @final
-class _Feed:
-    """A handler that turns what an informer tells into keys. It never waits, so its queue at the informer stays short."""
-
-    def __init__(self, queue: WorkQueue[str], informer: Informer, key: KeyFunction, when: Predicate | None) -> None:
-        self._queue = queue
-        self.informer = informer
-        self._key = key
-        self._when = when
-
-    def on_add(self, obj: Object, is_in_initial_list: bool) -> None:
-        self._add(None, obj, LOW_PRIORITY if is_in_initial_list else 0)
-
-    def on_update(self, old: Object, new: Object) -> None:
-        """An object that goes from one owner to another is of interest to both."""
-        self._add(old, new, LOW_PRIORITY if old is new else 0)
-
-    def on_delete(self, obj: Object | Tombstone) -> None:
-        self._add(obj.last_known if isinstance(obj, Tombstone) else obj, None, 0)
-
-    def _add(self, old: Object | None, new: Object | None, priority: int) -> None:
-        if self._when is not None and not self._when(old, new):
-            return
-        for key in keys_of(self._key, old, new):
-            self._queue.add(key, priority=priority)
-
-
-@final
 class Controller:
     """Keeps objects in order by calling `reconcile` for each key that something happened to.
 
@@ -195,6 +134,9 @@ class Controller:
         require_live: reconcile nothing while an informer of this controller is not live.
         live_within_s: what "live" means then, in seconds of silence; more than the time between two bookmarks.
         timeout_s: a reconcile that takes longer is cancelled, counted and tried again; None: however long.
+        own_writes_s: so long a key waits until the informers show what its last reconcile wrote through a RecordingClient; 0: not
+            at all.
+        expectations: keys that have unmet expectations are not reconciled until they are met, or expire.
     """
 
     def __init__(
@@ -208,6 +150,8 @@ class Controller:
         require_live: bool = False,
         live_within_s: float = LIVE_WITHIN_S,
         timeout_s: float | None = None,
+        own_writes_s: float = OWN_WRITES_S,
+        expectations: Expectations | UidExpectations | None = None,
     ) -> None:
         if concurrency < 1:
             raise ValueError(f"concurrency is {concurrency}: choose 1 or more")
@@ -225,7 +169,13 @@ class Controller:
         self._require_live = require_live
         self._live_within_s = live_within_s
         self._timeout_s = timeout_s
-        self._feeds: list[_Feed] = []
+        self._gate = WriteGate(name, self.queue, own_writes_s)
+        self._expectations = expectations
+        self._feeds: list[Feed] = []
+        self._read: list[Informer] = []
+        self._awaited: tuple[Informer, ...] = ()  # as of the present run
+        self._copies: dict[int, Informer] = {}  # the same by the id of their store
+        self._waits: trio.Nursery | None = None
         self._running: dict[str, _Running] = {}
         self._counts = _Counts()
         self._state = "idle"
@@ -242,15 +192,28 @@ class Controller:
         Raises:
             RuntimeError: the controller runs: say what it watches before.
         """
-        if self._state not in ("idle", "ended"):
-            raise RuntimeError(f"the controller {self.name!r} runs: call watches() before run()")
-        self._feeds.append(_Feed(self.queue, informer, key, when))
+        self._check_idle("watches")
+        self._feeds.append(Feed(self.queue, informer, key, when))
+        return self
+
+    def reads(self, *informers: Informer) -> Self:
+        """Reconciles also read these, and nothing comes of their changes. They are waited for as those that it watches.
+
+        Raises:
+            RuntimeError: the controller runs: say what it reads before.
+        """
+        self._check_idle("reads")
+        self._read += informers
         return self
 
     @property
     def informers(self) -> tuple[Informer, ...]:
-        """What it watches, each once."""
-        return tuple({id(feed.informer): feed.informer for feed in self._feeds}.values())
+        """What it watches and reads, each once."""
+        return tuple({id(one): one for one in [*[feed.informer for feed in self._feeds], *self._read]}.values())
+
+    def _check_idle(self, call: str) -> None:
+        if self._state not in ("idle", "ended"):
+            raise RuntimeError(f"the controller {self.name!r} runs: call {call}() before run()")
 
     # ---- running -------------------------------------------------------------------------------------------------
 
@@ -260,23 +223,28 @@ class Controller:
         Cancelled, reconciles that run are cancelled at once, wherever they wait. It may be run again: its handlers are told of
         everything anew.
         Raises:
-            RuntimeError: it runs already, or its queue was shut down: make another one.
+            RuntimeError: it runs already, or has been drained: make another one.
         """
         if self._state not in ("idle", "ended"):
             raise RuntimeError(f"the controller {self.name!r} runs already: one run at a time")
-        if self.queue.is_shut_down:
+        if self.queue.is_shut_down and self._state == "ended":
             raise RuntimeError(f"the queue of the controller {self.name!r} was shut down: make a new controller")
         registrations: list[HandlerRegistration] = []
         self._state = "syncing"
+        self._awaited = self.informers
+        self._copies = {id(informer.store): informer for informer in self._awaited}
         try:
             registrations = [feed.informer.add_handler(feed) for feed in self._feeds]
             await self._wait_until_synced(registrations)
             self._state = "running"
-            async with trio.open_nursery() as nursery:
-                for number in range(self.concurrency):
-                    nursery.start_soon(self._work, name=f"{self.name} {number}")
+            async with trio.open_nursery() as self._waits:
+                async with trio.open_nursery() as workers:
+                    for number in range(self.concurrency):
+                        workers.start_soon(self._work, name=f"{self.name} {number}")
+                self._waits.cancel_scope.cancel()  # as delayed keys, those that wait are dropped by draining
         finally:
             self._state = "ended"
+            self._gate.clear()
             await self._remove(registrations)
 
     async def drain(self) -> None:
@@ -312,6 +280,9 @@ class Controller:
             timeouts=counts.timeouts,
             given_up=counts.given_up,
             pauses=counts.pauses,
+            held=self._gate.held,
+            waits=self._gate.waits,
+            waits_given_up=self._gate.given_up,
             last_error=counts.last_error,
             running=tuple(sorted(running, key=lambda one: -one.running_s)),
             queue=self.queue.statistics(),
@@ -381,9 +352,17 @@ class Controller:
                 return
             try:
                 await self._wait_until_live()  # it may have fallen silent while this worker waited for a key
-                await self._turn(key)
+                if not (self._gate.holds(key) or self._is_expecting(key)):
+                    await self._turn(key)
             finally:
                 self.queue.done(key)
+
+    def _is_expecting(self, key: str) -> bool:
+        """Whether `key` waits for what it expects: that adds the key itself when it comes, or the end of its patience does."""
+        wait_s = 0.0 if self._expectations is None else self._expectations.expires_in_s(key)
+        if wait_s > 0:
+            self.queue.add_after(key, wait_s)
+        return wait_s > 0
 
     async def _turn(self, key: str) -> None:
         """One reconcile, and what comes of it."""
@@ -398,6 +377,17 @@ class Controller:
             self._fail(key, self._why_cancelled(running))
 
     async def _attempt(self, key: str, running: _Running) -> None:
+        number = self._counts.reconciles + len(self._running)
+        reconciliation = Reconciliation(self.name, key, number, now=trio.current_time, copies=self._copies)
+        token = RECONCILIATION.set(reconciliation)
+        try:
+            await self._call(key, running)
+        finally:
+            RECONCILIATION.reset(token)
+            assert self._waits is not None, "workers run inside of it"
+            self._gate.wrote(key, reconciliation.writes, self._awaited, self._waits)
+
+    async def _call(self, key: str, running: _Running) -> None:
         try:
             result = _checked(await self._reconcile(key))
         except Exception as error:  # noqa: BLE001 - contained here, counted and logged: it hurts this key alone

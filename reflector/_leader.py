@@ -15,9 +15,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from random import Random
-from typing import Protocol, final
+from typing import final
 
 import msgspec
 import trio
@@ -26,20 +25,13 @@ from watch import APIError, Conflict, NotFound
 
 from ._client import Client, JSONObject
 from ._election import Election, LeaderOptions, LeaseRecord
+from ._time_of_day import TimeOfDay, micro_time
 
 LOG = logging.getLogger("reflector.leader")
 
 RELEASE_S = 5.0
 """A release that is not answered for so long is left: the lease runs out by itself."""
 _FAILURES = (APIError, OSError, trio.BrokenResourceError, trio.TooSlowError)
-
-
-class TimeOfDay(Protocol):
-    """Tells the time of day, for people who read it in objects."""
-
-    def unix(self) -> float:
-        """Seconds since 1970."""
-        ...
 
 
 class LeadershipLost(Exception):
@@ -273,5 +265,4 @@ class LeaderElector:
                 self._note(f"{type(error).__name__}: {error}")
 
     def _time_of_day(self) -> str:
-        """As the API has times of leases: in UTC, to the microsecond."""
-        return datetime.fromtimestamp(self._clock.unix(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return micro_time(self._clock.unix())

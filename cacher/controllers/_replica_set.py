@@ -40,6 +40,8 @@ class ReplicaSetOptions(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 5
     burst: int = BURST
     """Pods that one reconcile makes or deletes at most."""
+    batch_s: float = 0.0
+    """What happens to pods within this time is looked at together: a status for a second's pods instead of one for each."""
 
 
 @final
@@ -71,6 +73,7 @@ class ReplicaSetController:
             api_version="apps/v1",
             kind="ReplicaSet",
             resource="replicasets",
+            batch_s=options.batch_s,
         )
 
     async def run(self) -> None:

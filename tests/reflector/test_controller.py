@@ -454,6 +454,18 @@ def test_draining_finishes_what_is_queued_and_drops_what_is_delayed():
     run(main)
 
 
+def test_a_controller_that_is_to_drain_before_it_runs_works_off_what_is_queued():
+    async def main():
+        reconcile = Script()
+        controller = controller_of(reconcile)
+        controller.queue.add("a")
+        controller.queue.shut_down()
+        await controller.run()
+        assert reconcile.keys == ["a"]
+
+    run(main)
+
+
 # ---- require_live ------------------------------------------------------------------------------------------------
 
 
