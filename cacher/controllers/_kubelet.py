@@ -34,6 +34,8 @@ from ._simulated_nodes import LEASES, NodeAddresses, NodeShape, PodAddresses, ne
 from ._times import moment, seconds
 
 _PAGE = 500
+_NO_ADDRESS_S = 1.0
+"""A pod on a node without a free address waits for one that another gives back."""
 Range = tuple[float, float]
 """Seconds, drawn evenly from here to there."""
 
@@ -164,6 +166,11 @@ class SimulatedKubelets:
     # ---- nodes -------------------------------------------------------------------------------------------------------
 
     @property
+    def controllers(self) -> tuple[Controller, ...]:
+        """What they work with."""
+        return self.node_controller, self.pod_controller
+
+    @property
     def nodes(self) -> tuple[str, ...]:
         """Their names."""
         return tuple(self._nodes)
@@ -178,6 +185,8 @@ class SimulatedKubelets:
         for _ in range(count):
             number = len(self._nodes)
             name = self.options.node_name.format(number)
+            if name in self._nodes:
+                raise ValueError(f"there is a node {name!r} already: put {{}} where its number goes into node_name")
             self._nodes[name] = _Node(name, number)
             self.node_controller.queue.add(name)
             added.append(name)
@@ -299,6 +308,8 @@ class SimulatedKubelets:
         if step.act is Act.REMOVE:
             await self._remove(obj)
             return None
+        if step.act is Act.START and not run.node.pods.of(run.uid):
+            return Result(requeue_after_s=_NO_ADDRESS_S)
         pod["status"] = self._status(step.act, pod, run, moment(now))
         try:
             stored = await self._pods.subresource("status").update(
