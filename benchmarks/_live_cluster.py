@@ -70,12 +70,12 @@ async def _live(case: Alive, seed: int) -> Lived:
         kubelets = KubeletOptions(nodes=case.nodes)
         scheduler = Scheduler(cluster, informers, random=random, clock=cluster.clock)
         running = [
-            scheduler,
-            SimulatedKubelets(cluster, informers, random=random, clock=cluster.clock, options=kubelets),
-            NodeLifecycleController(cluster, informers, random=random, clock=cluster.clock),
+            scheduler.run,
+            SimulatedKubelets(cluster, informers, random=random, clock=cluster.clock, options=kubelets).run,
+            NodeLifecycleController(cluster, informers, random=random, clock=cluster.clock).run,
         ]
-        for one in (informers, *running):
-            nursery.start_soon(one.run)
+        for run in (informers.run, *running):
+            nursery.start_soon(run)
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}}
         await cluster.resource("v1", "namespaces").create(namespace)
         while scheduler.table.nodes < case.nodes:
