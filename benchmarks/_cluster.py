@@ -1,4 +1,4 @@
-"""A whole cluster in one process: nodes, deployments, pods that are scheduled, run and become ready.
+"""A whole cluster in one process: deployments become ReplicaSets and pods, which are scheduled, run and become ready.
 
 All of it is real but the nodes: the API with its rules and managedFields, etcd, caches, informers, controllers, scheduler, and a
 kubelet for each node that says what a kubelet says. The clock is virtual, so nobody waits for a pod that takes a second to start,
@@ -24,8 +24,8 @@ from cacher import Cluster, open_cluster
 from cacher.controllers import ClusterOptions, KubeletOptions, ReplicaSetOptions, cluster_controllers
 
 PEER = "KWOK's published 20 pods/s, with a real control plane in real time"
-PEER_PODS_PER_S = 20.0
-FULL = "5000x50000"
+USUAL, FULL = "50x1000", "5000x50000"
+"""Nodes and pods: what is measured unless told otherwise, and the aim."""
 PODS_EACH = 250
 """Of one deployment."""
 BATCH_S = 1.0
@@ -33,7 +33,7 @@ BATCH_S = 1.0
 EPOCH_S = 1_800_000_000.0
 
 
-class Living(msgspec.Struct, frozen=True):
+class Rollout(msgspec.Struct, frozen=True):
     """One size of cluster."""
 
     nodes: int
@@ -42,10 +42,10 @@ class Living(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         """For the table, and for --only."""
-        return f"cluster of {self.nodes:,} nodes and {self.pods:,} pods"
+        return f"rollout: {self.nodes:,} nodes, {self.pods:,} pods"
 
 
-class Lived(msgspec.Struct, frozen=True):
+class Rolled(msgspec.Struct, frozen=True):
     """What one run came to. Seconds are of the wall clock, `cpu_s` of the processor."""
 
     nodes_s: float
@@ -62,7 +62,7 @@ class Lived(msgspec.Struct, frozen=True):
     """Of the process, with all that it measured before."""
 
 
-def livings(text: str, *, quick: bool = False) -> Iterator[Living]:
+def rollouts(text: str, *, quick: bool = False) -> Iterator[Rollout]:
     """What is measured: `text` is "NODESxPODS", several with commas. `quick`: a tenth.
 
     Raises:
@@ -73,16 +73,16 @@ def livings(text: str, *, quick: bool = False) -> Iterator[Living]:
         if not (nodes.isdigit() and pods.isdigit() and int(nodes) and int(pods)):
             raise ValueError(f"{part!r} is no size of a cluster: write NODESxPODS, such as {FULL}")
         scale = 10 if quick else 1
-        yield Living(max(1, int(nodes) // scale), max(1, int(pods) // scale))
+        yield Rollout(max(1, int(nodes) // scale), max(1, int(pods) // scale))
 
 
-def measure_living(case: Living, seed: int) -> Lived:
+def measure_rollout(case: Rollout, seed: int) -> Rolled:
     """One run."""
     gc.collect()
     return trio.run(_live, case, seed, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
-async def _live(case: Living, seed: int) -> Lived:
+async def _live(case: Rollout, seed: int) -> Rolled:
     chance = Random(seed)
     options = ClusterOptions(kubelets=KubeletOptions(nodes=case.nodes), replica_sets=ReplicaSetOptions(batch_s=BATCH_S))
     async with open_cluster(random=Random(chance.getrandbits(64)), epoch_s=EPOCH_S) as cluster:
@@ -95,7 +95,7 @@ async def _live(case: Living, seed: int) -> Lived:
             first = cluster.etcd.revision
             await _create(cluster, case.pods)
             await _until_complete(cluster, case.pods)
-            return Lived(
+            return Rolled(
                 nodes_s=nodes_s,
                 pods_s=time.perf_counter() - began,
                 cpu_s=time.process_time() - cpu,

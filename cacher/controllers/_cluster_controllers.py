@@ -66,6 +66,7 @@ class ClusterControllers:
         client: a `cacher.Cluster` in this process, or any other API.
         random: chance for the informers and for each controller, in this order.
         clock: the time of day that they write.
+        informers: those of a `reflector.Manager`, say, with its `client`: whoever made them runs them. Own ones by default.
     """
 
     def __init__(
@@ -75,15 +76,19 @@ class ClusterControllers:
         random: Random,
         clock: Clock,
         options: ClusterOptions = ClusterOptions(),  # noqa: B008 - a frozen value
+        informers: SharedInformers | None = None,
     ) -> None:
-        self.informers = SharedInformers(client, random=Random(random.getrandbits(64)))
+        own = SharedInformers(client, random=Random(random.getrandbits(64)))
+        self.informers = own if informers is None else informers
+        self._has_own = informers is None
         self.running: tuple[_Runs, ...] = tuple(_made(client, self.informers, random, clock, options))
         """Those that were asked for, in the order of ClusterOptions."""
 
     async def run(self) -> None:
         """All of them, until cancelled. What one raises ends all: a mistake in a controller, not a failed write."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.informers.run, name="informers")
+            if self._has_own:
+                nursery.start_soon(self.informers.run, name="informers")
             for one in self.running:
                 nursery.start_soon(one.run, name=one.name)
 

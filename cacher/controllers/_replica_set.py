@@ -17,7 +17,7 @@ from watch import APIError, NotFound
 
 from .._clock import Clock
 from ._replica_set_decision import BURST, Failure, available_in_s, plan_replica_set, replica_set_status
-from ._workload_heads import owned_by, with_owner_index
+from ._workload_heads import find, no_key, owned_by, with_owner_index
 from ._workload_objects import (
     MANAGER,
     controller_of,
@@ -75,6 +75,7 @@ class ReplicaSetController:
             resource="replicasets",
             batch_s=options.batch_s,
         )
+        self.controller.watches(self.pods.informer, no_key)
 
     async def run(self) -> None:
         """Know all pods, then reconcile until cancelled."""
@@ -84,7 +85,7 @@ class ReplicaSetController:
 
     async def reconcile(self, key: str) -> Result | None:
         """Bring the set nearer to its number of pods."""
-        found = self._informer.store.get(key)
+        found = find(self._informer, key)
         if found is None:
             self.pods.expectations.forget(key)
             return None
