@@ -95,9 +95,11 @@ class ClusterControllers:
                 nursery.start_soon(one.run, name=one.name)
 
     def statistics(self) -> tuple[ControllerStatistics, ...]:
-        """What each does that has a queue of its own."""
-        found = [getattr(one, "controller", None) for one in self.running]
-        return tuple(one.statistics() for one in found if isinstance(one, Controller))
+        """What each does that has a queue of its own, or several."""
+        found: list[Controller] = []
+        for one in self.running:
+            found += getattr(one, "controllers", None) or (getattr(one, "controller"),)  # noqa: B009 - some have several
+        return tuple(one.statistics() for one in found)
 
 
 def _made(
