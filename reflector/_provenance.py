@@ -5,7 +5,8 @@
                                 └─► Journal: the write, what came of it, and all that was noted so far
 
 It changes nothing of what is asked and answered. Measured (`make bench`): about 5 µs a read and 20 µs a write of the processor's
-time, where a reconcile that does nothing takes 15, and a patch of a small object in the same process 156. A write whose answer never came is kept too, as one whose fate is unknown.
+time, where a reconcile that does nothing takes 15, and a patch of a small object in the same process 156. A write whose answer
+never came is kept too, as one whose fate is unknown.
 """
 
 from __future__ import annotations

@@ -44,6 +44,14 @@ def test_a_set_that_was_there_before_the_deployment_is_found_and_not_made_again(
     assert cluster.revision() == 1
 
 
+def test_pods_that_are_there_and_never_become_available_are_no_success():
+    cluster = SmallCluster(deployment())
+    cluster.settle(pods_start=False)
+    assert len(cluster.pods) == 3
+    assert cluster.condition("Progressing") == ("True", "ReplicaSetUpdated")
+    assert cluster.condition("Available") == ("False", "MinimumReplicasUnavailable")
+
+
 def test_a_rollout_goes_up_by_the_surge_then_down_by_what_became_available():
     cluster = settled()
     cluster.set_image("v2")
