@@ -1,9 +1,9 @@
 """Fan-out beside the real Cacher: one resource's cache, fed in process, with watchers in three forms.
 
-What runs here is Reflector, decode, WatchCache, ring, router and watches, behind a source that hands over the bytes of a store as
-an etcd's watch would. What runs there is `benchmarks/peers/cacher`: the Cacher of k8s.io/apiserver behind such a source, which hands
-over decoded objects. Both do the same: pods of 1 KB, updates alone, `burst` events at once and never more than two bursts
-ahead of the watchers, a full history before the clock starts, watchers that loop over every event and read its revision.
+What runs here is Reflector, decode, WatchCache, ring, router and watches, behind a source that hands over the bytes of a store
+as an etcd's watch would. What runs there is `benchmarks/peers/cacher`: the Cacher of k8s.io/apiserver behind such a source,
+which hands over decoded objects. Both do the same: pods of 1 KB, updates alone, `burst` events at once and never more than two
+bursts ahead of the watchers, a full history before the clock starts, watchers that loop over every event and read its revision.
 
     form    here                                                      there
     task    a trio task for each watch, woken with batches            a goroutine for each watch
@@ -258,18 +258,22 @@ class _Tally:
 async def _run(fan: Fan, form: str, seed: int) -> Fanned:
     source = _Source(fan)
     cacher = Cacher(
-        source, prefix=PREFIX, random=Random(seed), ring=Ring(capacity_min=HISTORY, capacity_max=HISTORY), indexed=("spec.nodeName",)
+        source,
+        prefix=PREFIX,
+        random=Random(seed),
+        ring=Ring(capacity_min=HISTORY, capacity_max=HISTORY),
+        indexed=("spec.nodeName",),
     )
     wanted = fan.events * fan.watchers if fan.select == "all" else fan.events
     tally = _Tally(source, wanted)
     async with trio.open_nursery() as nursery:
         await nursery.start(cacher.run)
         while not source.first:
-            await trio.sleep(0)
+            await trio.lowlevel.checkpoint()
         watches = [cacher.watch(_selector(fan.select, n), after=cacher.revision) for n in range(fan.watchers)]
         _start(nursery, watches, form, tally)
         for _ in range(3):
-            await trio.sleep(0)
+            await trio.lowlevel.checkpoint()
         gc.collect()
         gc.freeze()
         began, cpu = time.perf_counter(), time.process_time()
