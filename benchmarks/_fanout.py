@@ -31,12 +31,22 @@ import trio
 import trio.lowlevel
 
 from cacher import Cacher, Ring
-from cacher._resources import find_resource
 from reflector import Changes, Page
 from watch import Batch, Event, EventType, ObjectReader, Selector, Watch, WatchSet
 
 PREFIX = "/registry/pods/"
 PODS_MIN = 1_000
+FIELDS = (
+    "spec.nodeName",
+    "spec.restartPolicy",
+    "spec.schedulerName",
+    "spec.serviceAccountName",
+    "spec.hostNetwork",
+    "status.phase",
+    "status.podIP",
+    "status.nominatedNodeName",
+)
+"""What pods can be selected by."""
 HISTORY = 102_400
 SET_SIZE = 100
 AHEAD = 2
@@ -143,8 +153,7 @@ class _Source:
         self._fan = fan
         groups = fan.watchers if fan.select != "all" and fan.watchers else 1
         self._values = [_pod(number, number % groups) for number in range(max(PODS_MIN, groups))]
-        info = find_resource("v1", "pods")
-        self._reader = ObjectReader(info.fields, absent=dict(info.absent))
+        self._reader = ObjectReader(FIELDS, absent={"spec.hostNetwork": "false"})
         self._at = len(self._values)
         self._left = 0
         self.first = 0

@@ -210,6 +210,7 @@ def test_where_hardly_any_are_equal_nothing_is_kept_to_share(monkeypatch):
     assert [each.fields for each in objects] == [{"spec.nodeName": f"n{turn}"} for turn in range(40)]
     obj = objects[-1]
     assert reader.read("/p/x", pod("team", "web", "n39"), 1).fields is not obj.fields
+    assert reader._fields is not None
     assert not reader._fields._known
     assert reader.read("/p/x", pod("team", "web", "n39"), 1).labels is obj.labels
 
