@@ -66,6 +66,10 @@ BRIDGES = {
         {"time"},
         "the time of day, read once, when a cluster is opened on the real clock",
     ),
+    "cacher/server/_auth.py": (
+        {"secrets"},
+        "a token that could be drawn again from a seed would be none",
+    ),
     "cacher/simulation/_meter.py": (
         {"time"},
         "the one meter of wall-clock lag and rates; nothing in the path reads it",
