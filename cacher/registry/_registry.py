@@ -98,6 +98,10 @@ class Registry:
         if (door := self._doors.pop(known, None)) is not None:
             self._closed[known] = door
 
+    def served(self) -> tuple[tuple[str, str], ...]:
+        """Group version and plural of all that there is: the built-in resources in the table's order, then what was added."""
+        return tuple({**dict.fromkeys(RESOURCES), **dict.fromkeys(self._added)})
+
     def resource(self, group_version: str, plural: str) -> ResourceDoor:
         """The door to a resource: `resource("apps/v1", "deployments")`.
 
@@ -112,7 +116,7 @@ class Registry:
 
     def resources(self) -> list[ResourceDoor]:
         """The doors to all that is served: the built-in resources, then what was added, oldest first. Cost: O(resources)."""
-        return [self.resource(*known) for known in {**RESOURCES, **self._added}]
+        return [self.resource(*known) for known in self.served()]
 
     def _made(self, group_version: str, plural: str) -> ResourceDoor:
         added = self._added.get((group_version, plural))
