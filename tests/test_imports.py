@@ -75,6 +75,8 @@ PURE = [
     "cacher/registry/_pod_*.py",
     "cacher/registry/_pods.py",
     "cacher/registry/_pools.py",
+    "cacher/registry/_printers_*.py",
+    "cacher/registry/_printing.py",
     "cacher/registry/_quantities.py",
     "cacher/registry/_replica_sets.py",
     "cacher/registry/_rest.py",
