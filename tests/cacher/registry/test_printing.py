@@ -175,33 +175,106 @@ def test_a_service_is_shown_with_its_addresses_and_ports(spec, status, shown):
 @pytest.mark.parametrize(
     ("version", "plural", "obj", "shown"),
     [
-        ("apps/v1", "replicasets", {"spec": {"replicas": 3}, "status": {"replicas": 2, "readyReplicas": 1}}, ["a", 3, 2, 1, "2m5s"]),
+        (
+            "apps/v1",
+            "replicasets",
+            {"spec": {"replicas": 3}, "status": {"replicas": 2, "readyReplicas": 1}},
+            ["a", 3, 2, 1, "2m5s"],
+        ),
         ("apps/v1", "statefulsets", {"spec": {"replicas": 3}, "status": {"readyReplicas": 1}}, ["a", "1/3", "2m5s"]),
-        ("apps/v1", "daemonsets", {"status": {"desiredNumberScheduled": 2, "numberReady": 1}}, ["a", 2, 0, 1, 0, 0, "<none>"]),
-        ("batch/v1", "jobs", {"spec": {"completions": 2}, "status": {"succeeded": 1, "startTime": AGO}}, ["a", "Running", "1/2", "2m5s"]),
+        (
+            "apps/v1",
+            "daemonsets",
+            {"status": {"desiredNumberScheduled": 2, "numberReady": 1}},
+            ["a", 2, 0, 1, 0, 0, "<none>"],
+        ),
+        (
+            "batch/v1",
+            "jobs",
+            {"spec": {"completions": 2}, "status": {"succeeded": 1, "startTime": AGO}},
+            ["a", "Running", "1/2", "2m5s"],
+        ),
         ("batch/v1", "jobs", {"spec": {"parallelism": 3}}, ["a", "Running", "0/1 of 3", ""]),
-        ("batch/v1", "jobs", {"status": {"conditions": [{"type": "Complete", "status": "True"}]}}, ["a", "Complete", "0/1", ""]),
+        (
+            "batch/v1",
+            "jobs",
+            {"status": {"conditions": [{"type": "Complete", "status": "True"}]}},
+            ["a", "Complete", "0/1", ""],
+        ),
         (
             "batch/v1",
             "cronjobs",
             {"spec": {"schedule": "* * * * *", "suspend": False}, "status": {"active": [{}], "lastScheduleTime": AGO}},
             ["a", "* * * * *", "<none>", "False", 1, "2m5s", "2m5s"],
         ),
-        ("v1", "nodes", {"metadata": {"labels": {"node-role.kubernetes.io/worker": ""}}, "spec": {"unschedulable": True}}, ["a", "Unknown,SchedulingDisabled", "worker"]),
-        ("v1", "endpoints", {"subsets": [{"addresses": [{"ip": "::1"}, {"ip": "b"}], "ports": [{"port": 1}, {"port": 2}]}]}, ["a", "[::1]:1,b:1,[::1]:2 + 1 more..."]),
+        (
+            "v1",
+            "nodes",
+            {"metadata": {"labels": {"node-role.kubernetes.io/worker": ""}}, "spec": {"unschedulable": True}},
+            ["a", "Unknown,SchedulingDisabled", "worker"],
+        ),
+        (
+            "v1",
+            "endpoints",
+            {"subsets": [{"addresses": [{"ip": "::1"}, {"ip": "b"}], "ports": [{"port": 1}, {"port": 2}]}]},
+            ["a", "[::1]:1,b:1,[::1]:2 + 1 more..."],
+        ),
         ("v1", "endpoints", {}, ["a", "<none>"]),
-        ("discovery.k8s.io/v1", "endpointslices", {"addressType": "IPv4", "endpoints": [{"addresses": ["x"]}]}, ["a", "IPv4", "<unset>", "x"]),
-        ("networking.k8s.io/v1", "ingresses", {"spec": {"rules": [{"host": "h"}], "tls": [{}]}}, ["a", "<none>", "h", "", "80, 443"]),
-        ("networking.k8s.io/v1", "ipaddresses", {"spec": {"parentRef": {"resource": "services", "namespace": "n", "name": "s"}}}, ["a", "services/n/s"]),
-        ("v1", "persistentvolumeclaims", {"spec": {"volumeName": "v"}, "status": {"phase": "Bound", "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}}}, ["a", "Bound", "v", "1Gi", "RWO"]),
-        ("v1", "persistentvolumes", {"spec": {"capacity": {"storage": "1Gi"}, "claimRef": {"namespace": "n", "name": "c"}}}, ["a", "1Gi", "", "", "", "n/c"]),
-        ("v1", "resourcequotas", {"status": {"hard": {"pods": "4", "limits.cpu": "2"}, "used": {"pods": "1"}}}, ["a", "pods: 1/4", "limits.cpu: 0/2"]),
+        (
+            "discovery.k8s.io/v1",
+            "endpointslices",
+            {"addressType": "IPv4", "endpoints": [{"addresses": ["x"]}]},
+            ["a", "IPv4", "<unset>", "x"],
+        ),
+        (
+            "networking.k8s.io/v1",
+            "ingresses",
+            {"spec": {"rules": [{"host": "h"}], "tls": [{}]}},
+            ["a", "<none>", "h", "", "80, 443"],
+        ),
+        (
+            "networking.k8s.io/v1",
+            "ipaddresses",
+            {"spec": {"parentRef": {"resource": "services", "namespace": "n", "name": "s"}}},
+            ["a", "services/n/s"],
+        ),
+        (
+            "v1",
+            "persistentvolumeclaims",
+            {
+                "spec": {"volumeName": "v"},
+                "status": {"phase": "Bound", "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}},
+            },
+            ["a", "Bound", "v", "1Gi", "RWO"],
+        ),
+        (
+            "v1",
+            "persistentvolumes",
+            {"spec": {"capacity": {"storage": "1Gi"}, "claimRef": {"namespace": "n", "name": "c"}}},
+            ["a", "1Gi", "", "", "", "n/c"],
+        ),
+        (
+            "v1",
+            "resourcequotas",
+            {"status": {"hard": {"pods": "4", "limits.cpu": "2"}, "used": {"pods": "1"}}},
+            ["a", "pods: 1/4", "limits.cpu: 0/2"],
+        ),
         ("policy/v1", "poddisruptionbudgets", {"spec": {"minAvailable": "50%"}}, ["a", "50%", "N/A", 0]),
         ("coordination.k8s.io/v1", "leases", {"spec": {"holderIdentity": "me"}}, ["a", "me"]),
         ("v1", "configmaps", {"data": {"k": ""}, "binaryData": {"b": ""}}, ["a", 2]),
-        ("apps/v1", "controllerrevisions", {"metadata": {"ownerReferences": [{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "d", "controller": True}]}, "revision": 4}, ["a", "daemonset.apps/d", 4]),
+        (
+            "apps/v1",
+            "controllerrevisions",
+            {
+                "metadata": {
+                    "ownerReferences": [{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "d", "controller": True}]
+                },
+                "revision": 4,
+            },
+            ["a", "daemonset.apps/d", 4],
+        ),
     ],
-)  # fmt: skip
+)
 def test_other_objects_are_shown_by_what_matters_of_them(version, plural, obj, shown):
     assert cells(version, plural, **obj)[: len(shown)] == shown
 

@@ -86,7 +86,7 @@ def test_the_handler_refuses_what_it_cannot_make(accept):
 
 def test_a_watch_speaks_no_yaml_and_what_has_no_table_is_shown_as_none():
     with pytest.raises(
-        NotAcceptable, match="application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
+        NotAcceptable, match=r"application/json;stream=watch, application/vnd\.kubernetes\.protobuf;stream=watch"
     ):
         negotiate("application/yaml", is_stream=True)
     assert negotiate("application/yaml,application/json", is_stream=True).media_type == "application/json"

@@ -238,6 +238,7 @@ def test_over_a_socket_a_slow_reader_gets_all_in_order_and_a_fast_one_does_not_w
             configs = cluster.resource("v1", "configmaps")
             slow, fast = await opened(server, buffer_bytes=4096), await opened(server)
             fast_got: list[Any] = []
+            first: list[Any] = []
 
             async def read_fast() -> None:
                 fast_got.extend(await fast.take(count + 1))
