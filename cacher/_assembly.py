@@ -209,6 +209,8 @@ class Cluster:
         self._custom: dict[tuple[str, str], Reader] = {}
         """Of custom resources that are served, by group version and plural."""
         self._definitions: Definitions | None = None
+        self._fills_at_once = False
+        """Whether a custom resource's cache is filled when it is defined, not when it is first read."""
         self._metrics = MetricsRegistry()
         self.clock = clock if clock is not None else Clock(0)
         """The time of day here."""
@@ -287,6 +289,8 @@ class Cluster:
             reader = self._reader(self._below_root(info), nursery, codec)
             self._custom[known] = reader
             try:
+                if self._fills_at_once:
+                    await reader.ready()
                 yield ReadyStorage(reader)
             finally:
                 if self._custom.get(known) is reader:

@@ -39,6 +39,7 @@ class Kubectl:
         done = subprocess.run(
             [self.path, "--namespace", self.namespace, *words],
             input=_text(send),
+            check=False,
             capture_output=True,
             text=True,
             timeout=COMMAND_S,
@@ -65,7 +66,7 @@ class Kubectl:
         )
         assert process.stdout is not None
         try:
-            yield Lines(process.stdout.fileno())
+            yield Lines(process)
         finally:
             process.kill()
             process.wait()
@@ -75,8 +76,10 @@ class Kubectl:
 class Lines:
     """Lines of a process, as they come."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        self._process = process
+        self._descriptor = process.stdout.fileno()
         self._rest = b""
 
     def next(self) -> str:
@@ -89,10 +92,15 @@ class Lines:
         line, _, self._rest = self._rest.partition(b"\n")
         return line.decode()
 
+    def end(self) -> int:
+        """Its exit code, once it has ended."""
+        return self._process.wait(COMMAND_S)
+
     def until(self, *words: str) -> str:
         """The first line that has all of the words."""
-        while not all(word in (line := self.next()) for word in words):
-            continue
+        line = self.next()
+        while not all(word in line for word in words):
+            line = self.next()
         return line
 
 
