@@ -271,10 +271,13 @@ class Cluster:
         await self._definitions_started().settled()
 
     async def prepare(self) -> None:
-        """Return once the caches of all built-in resources are filled, and what is defined now is served.
+        """Return once the caches of all built-in resources are filled, and what is defined now is served. What is defined
+        later has its cache filled before it is served.
 
-        Without it a cache begins with its first reader, who has no history from before.
+        Without it a cache begins with its first reader, who has no history from before: not even from the revision of the
+        write that they were answered just now.
         """
+        self._fills_at_once = True
         async with trio.open_nursery() as nursery:
             for known in RESOURCES:
                 nursery.start_soon(self.resource(*known).ready)

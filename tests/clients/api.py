@@ -52,11 +52,12 @@ class Api:
         finally:
             connection.close()
 
-    def wait(self, path: str, is_wanted: Callable[[str, Any], bool]) -> Any:
+    def wait(self, path: str, is_wanted: Callable[[str, Any], bool], **query: str) -> Any:
         """The first object of which a watch of the collection says, with the event's type, what is wanted."""
+        asked = urllib.parse.urlencode({"watch": "1", "timeoutSeconds": f"{ANSWER_S:.0f}", **query})
         connection = self._connect()
         try:
-            connection.request("GET", f"{path}?watch=1&timeoutSeconds={ANSWER_S:.0f}", *self._said(None, "", {}))
+            connection.request("GET", f"{path}?{asked}", *self._said(None, "", {}))
             response = connection.getresponse()
             while line := response.readline():
                 event = json.loads(line)

@@ -1,4 +1,4 @@
-"""Why a selector's text is refused, in Kubernetes' words; and it is refused where the parser of `watch` refuses it, and nowhere else."""
+"""Why a selector's text is refused, in Kubernetes' words; and that it is where the parser of `watch` refuses it, and only there."""
 
 from __future__ import annotations
 
