@@ -19,6 +19,8 @@ from ._controllers import PEER as CONTROLLERS_PEER
 from ._controllers import PEERS as CONTROLLERS_PEERS
 from ._controllers import Part, Rate, measure_part, parts
 from ._durable import VALUE_BYTES, Durable, Kept, durables, measure_durable
+from ._http import EVENT_BYTES, HTTPCase, HTTPMeasured, http_cases, measure_http
+from ._http import PEER as HTTP_PEER
 from ._path import OBJECT_BYTES, Case, Measured, cases, measure
 from ._remote import CURE, KEYS, Ingested, measure_remote, remote_rows
 from ._remote import Row as RemoteRow
@@ -45,13 +47,17 @@ def main() -> None:
     ingested: dict[RemoteRow, list[Ingested]] = {row: [] for row in remote}
     chosen = [part for part in parts(quick=options.quick) if options.only in part.name]
     rated: dict[Part, list[list[Rate]]] = {part: [] for part in chosen}
+    served: dict[HTTPCase, list[HTTPMeasured]] = {
+        case: [] for case in http_cases(quick=options.quick) if options.only in case.name
+    }
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPED_WIDTH)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(
             "measuring",
-            total=(len(rows) + len(lists) + len(verbs) + len(disks) + len(remote) + len(chosen)) * options.runs,
+            total=(len(rows) + len(lists) + len(verbs) + len(disks) + len(remote) + len(chosen) + len(served))
+            * options.runs,
         )
         for run in range(options.runs):  # interleaved, so that a noisy minute does not fall on one row
             for case in rows:
@@ -74,6 +80,10 @@ def main() -> None:
                 progress.update(task, description=row.name)
                 ingested[row].append(measure_remote(row))
                 progress.advance(task)
+            for asked in served:
+                progress.update(task, description=asked.name)
+                served[asked].append(measure_http(asked, seed=run))
+                progress.advance(task)
             for part in chosen:
                 progress.update(task, description=part.name)
                 rated[part].append(measure_part(part))
@@ -92,9 +102,11 @@ def main() -> None:
         console.print(f"ingest from a real etcd: not measured, there is none here: {CURE}")
     if rated:
         console.print(_rate_table(rated, options.runs))
+    if served:
+        console.print(_http_table(served, options.runs))
     if options.json:
         Path(options.json).write_text(
-            json.dumps(_document(results, listed, kept, ingested, rated, rates), indent=1) + "\n"
+            json.dumps(_document(results, listed, kept, ingested, rated, rates, served), indent=1) + "\n"
         )
 
 
@@ -191,6 +203,20 @@ def _rate_table(rated: dict[Part, list[list[Rate]]], runs: int) -> Table:
     return table
 
 
+def _http_table(served: dict[HTTPCase, list[HTTPMeasured]], runs: int) -> Table:
+    table = Table(
+        title=f"HTTP, events of {EVENT_BYTES} bytes to each watch, median of {runs} (least–most)",
+        caption=f"{_machine()}\nCPU: the server's process, with store and cache; beside: {HTTP_PEER}",
+    )
+    for heading in ("row", "CPU µs each", "a second"):
+        table.add_column(heading, justify="left" if heading == "row" else "right")
+    for case, measured in served.items():
+        cpu = [one.cpu_us for one in measured]
+        shown = f"{statistics.median(cpu):,.2f} ({min(cpu):,.2f}–{max(cpu):,.2f})"
+        table.add_row(case.name, shown, _spread([one.per_s for one in measured]))
+    return table
+
+
 def _verb_table(rates: dict[Verbs, list[list[VerbRate]]], runs: int) -> Table:
     table = Table(
         title=f"verbs a second of a registry, bodies of {BODY_BYTES} bytes, median of {runs} (least–most)",
@@ -255,6 +281,7 @@ def _document(
     ingested: dict[RemoteRow, list[Ingested]],
     rated: dict[Part, list[list[Rate]]],
     rates: dict[Verbs, list[list[VerbRate]]],
+    served: dict[HTTPCase, list[HTTPMeasured]],
 ) -> dict[str, object]:
     return {
         "machine": _machine(),
@@ -285,6 +312,10 @@ def _document(
         "controllers": [
             {"name": part.name, "runs": [{rate.name: rate.per_s for rate in run} for run in measured]}
             for part, measured in rated.items()
+        ],
+        "http": [
+            {"name": asked.name, "runs": [msgspec.to_builtins(one) for one in measured]}
+            for asked, measured in served.items()
         ],
         "verbs": [
             {"resource": case.plural, "runs": [{rate.verb: rate.per_s for rate in run} for run in runs]}
