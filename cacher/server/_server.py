@@ -21,7 +21,7 @@ from uuid import UUID
 import msgspec
 import trio
 
-from ..registry import APIError, InternalError, Registry, Timeout, TooManyRequests
+from ..registry import APIError, InternalError, Registry, StatusDetails, Timeout, TooManyRequests
 from ..storage._metrics import MetricsRegistry, MetricsSnapshot
 from ._access import Access, Peer, Request
 from ._answers import NO_CACHE, Headers, document, error_response, page_not_found, text_response
@@ -223,7 +223,7 @@ class Server:
             await self._verbs.carry_out(exchange, asked, headers, raw)
             return
         if self.watches >= self.options.watches_max:
-            raise TooManyRequests("too many watches are open: try again later")
+            raise TooManyRequests("too many watches are open: try again later", StatusDetails(retry_after_s=1))
         self.watches += 1
         try:
             await self._verbs.carry_out(exchange, asked, headers, raw)

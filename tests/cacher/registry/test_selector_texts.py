@@ -1,4 +1,4 @@
-"""Why a selector's text is refused, in Kubernetes' words; and that it is where the parser of `watch` refuses it, and only there."""
+"""Why a selector's text is refused, in Kubernetes' words; and that it is refused where the parser of `watch` refuses it."""
 
 from __future__ import annotations
 
