@@ -22,7 +22,7 @@ def refused(capsys, *arguments: str) -> str:
         code = int(leaving.code or 0)
     captured = capsys.readouterr()
     assert (code, captured.out) == (64, "")
-    return captured.err
+    return str(captured.err)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +169,7 @@ def test_a_token_nobody_was_given_is_in_no_line_and_no_process_list(tmp_path):
         api = api_of(served.kubeconfig)
         assert api("POST", "/api/v1/namespaces", {"metadata": {"name": "x"}}).code == 201
         assert token not in served.ready
+        log = ""
         for _ in range(1000):
             if log := served.log.read_text(encoding="utf-8"):
                 break

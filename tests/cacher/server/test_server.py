@@ -275,3 +275,25 @@ def test_a_server_listens_where_it_says_and_is_gone_afterwards():
                 await trio.open_tcp_stream(host, port)
 
     trio.run(main)
+
+
+def test_what_is_raised_while_a_server_runs_is_raised_as_it_is():
+    async def main() -> None:
+        async with open_cluster(random=Random(1)) as cluster:
+            async with open_server(cluster, random=Random(2), unix=lambda: EPOCH_S):
+                raise Stuck("outside")
+
+    with pytest.raises(Stuck, match="outside"):
+        trio.run(main)
+
+
+def test_an_address_that_is_taken_is_told():
+    async def main() -> None:
+        async with open_cluster(random=Random(1)) as cluster:
+            async with open_server(cluster, random=Random(2), unix=lambda: EPOCH_S) as server:
+                port = server.addresses[0][1]
+                async with open_server(cluster, random=Random(2), unix=lambda: EPOCH_S, port=port):
+                    pass
+
+    with pytest.raises(OSError):
+        trio.run(main)
