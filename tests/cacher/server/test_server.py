@@ -232,10 +232,11 @@ def test_at_the_end_a_write_under_way_is_answered_and_idle_connections_close(run
             await idle.answer()
             await writing.send("POST", CONFIGS, body=config("a"))
             await trio.sleep(1)
+            started = trio.current_time()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(served.server.close)
-                await trio.testing.wait_all_tasks_blocked()
                 assert await idle.stream.receive_some() == b""
+                assert trio.current_time() == started
                 answer = await writing.answer()
             assert answer.status == 201
             assert (await door.get("a", "team"))["metadata"]["name"] == "a"
