@@ -21,6 +21,8 @@ from ._controllers import PEER as CONTROLLERS_PEER
 from ._controllers import PEERS as CONTROLLERS_PEERS
 from ._controllers import Part, Rate, measure_part, parts
 from ._durable import VALUE_BYTES, Durable, Kept, durables, measure_durable
+from ._http import EVENT_BYTES, HTTPCase, HTTPMeasured, http_cases, measure_http
+from ._http import PEER as HTTP_PEER
 from ._live_cluster import PEER as ALIVE_PEER
 from ._live_cluster import Alive, Lived, alive_cases, measure_alive
 from ._path import OBJECT_BYTES, Case, Measured, cases, measure
@@ -49,6 +51,9 @@ def main() -> None:
     ingested: dict[RemoteRow, list[Ingested]] = {row: [] for row in remote}
     chosen = [part for part in parts(quick=options.quick) if options.only in part.name]
     rated: dict[Part, list[list[Rate]]] = {part: [] for part in chosen}
+    served: dict[HTTPCase, list[HTTPMeasured]] = {
+        case: [] for case in http_cases(quick=options.quick) if options.only in case.name
+    }
     lived: dict[Alive, list[Lived]] = {
         case: [] for case in alive_cases(quick=options.quick) if options.only in case.name
     }
@@ -61,7 +66,8 @@ def main() -> None:
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(
             "measuring",
-            total=(len(rows) + len(lists) + len(verbs) + len(disks) + len(remote) + len(chosen)) * options.runs
+            total=(len(rows) + len(lists) + len(verbs) + len(disks) + len(remote) + len(chosen) + len(served))
+            * options.runs
             + len(lived)
             + len(rolled),
         )
@@ -85,6 +91,10 @@ def main() -> None:
             for row in remote:
                 progress.update(task, description=row.name)
                 ingested[row].append(measure_remote(row))
+                progress.advance(task)
+            for asked in served:
+                progress.update(task, description=asked.name)
+                served[asked].append(measure_http(asked, seed=run))
                 progress.advance(task)
             for part in chosen:
                 progress.update(task, description=part.name)
@@ -112,13 +122,15 @@ def main() -> None:
         console.print(f"ingest from a real etcd: not measured, there is none here: {CURE}")
     if rated:
         console.print(_rate_table(rated, options.runs))
+    if served:
+        console.print(_http_table(served, options.runs))
     if lived:
         console.print(_alive_table(lived))
     if rolled:
         console.print(_rollout_table(rolled))
     if options.json:
         Path(options.json).write_text(
-            json.dumps(_document(results, listed, kept, ingested, rated, rates, lived, rolled), indent=1) + "\n"
+            json.dumps(_document(results, listed, kept, ingested, rated, rates, served, lived, rolled), indent=1) + "\n"
         )
 
 
@@ -218,6 +230,20 @@ def _rate_table(rated: dict[Part, list[list[Rate]]], runs: int) -> Table:
             beside = CONTROLLERS_PEERS.get(name)
             values = [rate.per_s for run in measured for rate in run if rate.name == name]
             table.add_row(name, _spread(values), f"{beside:,.0f}" if beside else "–")
+    return table
+
+
+def _http_table(served: dict[HTTPCase, list[HTTPMeasured]], runs: int) -> Table:
+    table = Table(
+        title=f"HTTP, events of {EVENT_BYTES} bytes to each watch, median of {runs} (least–most)",
+        caption=f"{_machine()}\nCPU: the server's process, with store and cache; beside: {HTTP_PEER}",
+    )
+    for heading in ("row", "CPU µs each", "a second"):
+        table.add_column(heading, justify="left" if heading == "row" else "right")
+    for case, measured in served.items():
+        cpu = [one.cpu_us for one in measured]
+        shown = f"{statistics.median(cpu):,.2f} ({min(cpu):,.2f}–{max(cpu):,.2f})"
+        table.add_row(case.name, shown, _spread([one.per_s for one in measured]))
     return table
 
 
@@ -333,6 +359,7 @@ def _document(
     ingested: dict[RemoteRow, list[Ingested]],
     rated: dict[Part, list[list[Rate]]],
     rates: dict[Verbs, list[list[VerbRate]]],
+    served: dict[HTTPCase, list[HTTPMeasured]],
     lived: dict[Alive, list[Lived]],
     rolled: dict[Rollout, list[Rolled]],
 ) -> dict[str, object]:
@@ -365,6 +392,10 @@ def _document(
         "controllers": [
             {"name": part.name, "runs": [{rate.name: rate.per_s for rate in run} for run in measured]}
             for part, measured in rated.items()
+        ],
+        "http": [
+            {"name": asked.name, "runs": [msgspec.to_builtins(one) for one in measured]}
+            for asked, measured in served.items()
         ],
         "alive": [
             {"name": case.name, "runs": [msgspec.to_builtins(one) for one in measured]}

@@ -28,7 +28,7 @@ from ._consistency import PERIOD_S
 from ._readers import CachedReader, ObjectList, Reader, StoreReader
 from ._ready_storage import ReadyStorage
 from ._resource_source import ResourceListerWatcher
-from ._resources import ROOT, ResourceInfo, find_resource, resource_at
+from ._resources import RESOURCES, ROOT, ResourceInfo, find_resource, resource_at
 from ._store_watch import ResourceWatch
 from ._stores import StoreOptions, open_store
 from ._writes import Writes
@@ -238,6 +238,8 @@ class Cluster:
         self._custom: dict[tuple[str, str], Reader] = {}
         """Of custom resources that are served, by group version and plural."""
         self._definitions: Definitions | None = None
+        self._fills_at_once = False
+        """Whether a custom resource's cache is filled when it is defined, not when it is first read."""
         self._metrics = MetricsRegistry()
         self.clock = clock if clock is not None else Clock(0)
         """The time of day here."""
@@ -285,7 +287,7 @@ class Cluster:
             info,
             lambda: self._custom.get(known, own),
             lambda: self._api(known),
-            self._follow_definitions,
+            self.follow_definitions,
         )
 
     def _api(self, known: tuple[str, str]) -> ResourceDoor:
@@ -293,9 +295,22 @@ class Cluster:
             self._definitions_started()
         return self.registry.resource(*known)
 
-    async def _follow_definitions(self) -> None:
-        """Return once what is defined now is served."""
+    async def follow_definitions(self) -> None:
+        """Return once what is defined now is served; what is defined later will be, too."""
         await self._definitions_started().settled()
+
+    async def prepare(self) -> None:
+        """Return once the caches of all built-in resources are filled, and what is defined now is served. What is defined
+        later has its cache filled before it is served.
+
+        Without it a cache begins with its first reader, who has no history from before: not even from the revision of the
+        write that they were answered just now.
+        """
+        self._fills_at_once = True
+        async with trio.open_nursery() as nursery:
+            for known in RESOURCES:
+                nursery.start_soon(self.resource(*known).ready)
+            nursery.start_soon(self.follow_definitions)
 
     def _definitions_started(self) -> Definitions:
         if self._definitions is None:
@@ -316,6 +331,8 @@ class Cluster:
             reader = self._reader(self._below_root(info), nursery, codec)
             self._custom[known] = reader
             try:
+                if self._fills_at_once:
+                    await reader.ready()
                 yield ReadyStorage(reader)
             finally:
                 if self._custom.get(known) is reader:
@@ -337,7 +354,14 @@ class Cluster:
             resource_prefix=resource_prefix,
             resource=info.plural,
             root=root,
-            codec=codec or Codec(group_version=info.group_version, kind=info.kind, fields=info.fields, absent=absent),
+            codec=codec
+            or Codec(
+                group_version=info.group_version,
+                kind=info.kind,
+                fields=info.fields,
+                absent=absent,
+                read_from=dict(info.read_from),
+            ),
             random=random,
             compactor=self._compactor,
             supports_progress=supports_progress,
@@ -358,7 +382,7 @@ class Cluster:
         return CachedReader(cached, info.prefix, root, nursery)
 
     def _plain(self, info: ResourceInfo) -> EtcdListerWatcher:
-        reader = ObjectReader(info.fields, absent=dict(info.absent))
+        reader = ObjectReader(info.fields, absent=dict(info.absent), read_from=dict(info.read_from))
         return EtcdListerWatcher(self.etcd, info.prefix, reader, with_previous=False)
 
     def _split(self, prefix: str) -> tuple[str, str]:

@@ -46,6 +46,7 @@ PURE = [
     "reflector/_state.py",
     "reflector/_store.py",
     "cacher/_delegation.py",
+    "cacher/_go_json.py",
     "cacher/registry/patch/*.py",
     "cacher/_ring.py",
     "cacher/_scope.py",
@@ -85,6 +86,8 @@ PURE = [
     "cacher/registry/_pod_*.py",
     "cacher/registry/_pods.py",
     "cacher/registry/_pools.py",
+    "cacher/registry/_printers_*.py",
+    "cacher/registry/_printing.py",
     "cacher/registry/_quantities.py",
     "cacher/registry/_replica_sets.py",
     "cacher/registry/_rest.py",
@@ -92,6 +95,7 @@ PURE = [
     "cacher/registry/_schemas.py",
     "cacher/registry/_secrets.py",
     "cacher/registry/_selection.py",
+    "cacher/registry/_selector_texts.py",
     "cacher/registry/_service_accounts.py",
     "cacher/registry/_service_validation.py",
     "cacher/registry/_stateful_sets.py",
@@ -103,6 +107,27 @@ PURE = [
     "cacher/registry/_volumes.py",
     "cacher/registry/_workload_validation.py",
     "cacher/registry/schema/*.py",
+    "cacher/server/_access.py",
+    "cacher/server/_answers.py",
+    "cacher/server/_audit.py",
+    "cacher/server/_bodies.py",
+    "cacher/server/_deleting.py",
+    "cacher/server/_discovery.py",
+    "cacher/server/_encoding.py",
+    "cacher/server/_frames.py",
+    "cacher/server/_hosts.py",
+    "cacher/server/_metrics_text.py",
+    "cacher/server/_negotiation.py",
+    "cacher/server/_openapi*.py",
+    "cacher/server/_protobuf.py",
+    "cacher/server/_query.py",
+    "cacher/server/_request.py",
+    "cacher/server/_resolve.py",
+    "cacher/server/_reviews.py",
+    "cacher/server/_routes.py",
+    "cacher/server/_shapes.py",
+    "cacher/server/_wire_types.py",
+    "cacher/server/_yaml.py",
     "cacher/storage/_codec.py",
     "cacher/storage/_continue_token.py",
     "cacher/storage/_errors.py",
@@ -159,10 +184,13 @@ ETCD = ["cacher/storage/etcd/_etcd3.py"]
 DOORS = {
     "etcd3": ETCD,
     "grpc": ETCD,
-    "google": ETCD,
+    "google": [*ETCD, "cacher/server/_protobuf.py"],
+    "cryptography": ["cacher/server/_certificates.py"],
     "jsonpatch": ["cacher/registry/patch/_json_patch.py"],
     "cel_expr_python": ["cacher/registry/schema/_cel_library.py", "cacher/registry/schema/_cel_program.py"],
     "re2": ["cacher/registry/schema/_patterns.py"],
+    "h11": ["cacher/server/_http.py"],
+    "yaml": ["cacher/server/_yaml.py"],
     "sortedcontainers": ["watch/_sorted.py"],
     "rich": ["benchmarks/__main__.py", "cacher/simulation/_progress.py", "cacher/simulation/_render.py"],
 }
@@ -171,7 +199,13 @@ DOORS = {
 JUDGES = "cacher/simulation/judges/*.py"
 JUDGES_MAY_IMPORT = ("watch", "msgspec", "cacher.simulation._history", "cacher.simulation.judges")
 
-IMPORTED_AS = {"cel-expr-python": "cel_expr_python", "google-re2": "re2", "grpcio": "grpc", "protobuf": "google"}
+IMPORTED_AS = {
+    "cel-expr-python": "cel_expr_python",
+    "google-re2": "re2",
+    "grpcio": "grpc",
+    "protobuf": "google",
+    "pyyaml": "yaml",
+}
 """Distributions whose packages have other names."""
 
 FILES = source.python_files(*source.PACKAGES, "scenarios", "benchmarks")

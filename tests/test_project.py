@@ -66,6 +66,10 @@ BRIDGES = {
         {"time"},
         "the time of day, read once, when a cluster is opened on the real clock",
     ),
+    "cacher/server/_auth.py": (
+        {"secrets"},
+        "a token that could be drawn again from a seed would be none",
+    ),
     "cacher/simulation/_meter.py": (
         {"time"},
         "the one meter of wall-clock lag and rates; nothing in the path reads it",
@@ -73,6 +77,10 @@ BRIDGES = {
     "cacher/storage/etcd/_worker_thread.py": (
         {"trio.to_thread"},
         "SQLite can only be waited for by a thread; tasks are woken in the order of their calls, and simulations have no thread",
+    ),
+    "tests/clients/programs/with_kubernetes_asyncio.py": (
+        {"asyncio"},
+        "a client of others, which is written for it, in a process of its own",
     ),
     "tests/conformance/wirecheck.py": (
         {"time", "secrets", "threading"},

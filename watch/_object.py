@@ -93,16 +93,25 @@ class ObjectReader:
     Args:
         fields: paths below the top of the object, such as `spec.nodeName`. A member that is no scalar counts as absent.
         absent: what an absent field counts as, where that is not "": Kubernetes selects on "false" and "0", not on nothing.
+        read_from: where the value of a field is that is not called as it stands in the object: paths, of which the first
+            counts that has something.
     """
 
-    def __init__(self, fields: Sequence[str] = (), *, absent: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        fields: Sequence[str] = (),
+        *,
+        absent: Mapping[str, str] | None = None,
+        read_from: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self.fields: tuple[str, ...] = tuple(path for path in fields if path not in METADATA_FIELDS)
-        tree = _tree(self.fields)
+        renamed = {path: tuple(read_from[path]) for path in self.fields if read_from and path in read_from}
+        tree = _tree([place for path in self.fields for place in renamed.get(path, (path,))])
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
             _head_type("Head", tree, metadata=True), strict=True
         )
         self._shared_labels = _Shared()
-        self._fields = _SharedFields(tree, dict(absent or {})) if tree else None
+        self._fields = _SharedFields(tree, dict(absent or {}), renamed, self.fields) if tree else None
         self._namespace = ""
 
     def read(self, key: str, raw: bytes, revision: int) -> Object:
@@ -165,9 +174,12 @@ class _SharedFields(_Shared):
 
     __slots__ = ("_parts", "_values")
 
-    def __init__(self, tree: _Tree, absent: dict[str, str]) -> None:
+    def __init__(
+        self, tree: _Tree, absent: dict[str, str], renamed: dict[str, tuple[str, ...]], fields: tuple[str, ...]
+    ) -> None:
         super().__init__()
-        self._values = _extractor(tree, absent)
+        values = _extractor(tree, absent)
+        self._values = _renaming(values, renamed, fields) if renamed else values
         self._parts = attrgetter(*(f"f{index}" for index in range(len(tree))))
 
     def of(self, head: Any) -> dict[str, str]:
@@ -242,6 +254,26 @@ def _extractor(tree: _Tree, absent: dict[str, str]) -> Callable[[Any], tuple[dic
         return found, are_texts
 
     return values
+
+
+def _renaming(
+    values: Callable[[Any], tuple[dict[str, str], bool]], renamed: dict[str, tuple[str, ...]], fields: tuple[str, ...]
+) -> Callable[[Any], tuple[dict[str, str], bool]]:
+    """The same, where some fields are called otherwise than the places that they are read from."""
+    only_read = [place for places in renamed.values() for place in places if place not in fields]
+
+    def named(head: Any) -> tuple[dict[str, str], bool]:
+        found, are_texts = values(head)
+        for path, places in renamed.items():
+            for place in places:
+                if value := found.get(place):
+                    found[path] = value
+                    break
+        for place in only_read:
+            found.pop(place, None)
+        return found, are_texts
+
+    return named
 
 
 def _groups(
