@@ -27,6 +27,7 @@ from ._clock import Clock
 from ._consistency import PERIOD_S
 from ._readers import CachedReader, ObjectList, Reader, StoreReader
 from ._ready_storage import ReadyStorage
+from ._resource_source import ResourceListerWatcher
 from ._resources import ROOT, ResourceInfo, find_resource, resource_at
 from ._ring import Ring
 from ._store_watch import ResourceWatch
@@ -40,6 +41,9 @@ from .storage.etcd import Compactor, Etcd, EtcdListerWatcher, EtcdStorage, Snaps
 
 COMPACTION_PERIOD_S = 300.0
 """History in the store is kept for one to two periods. Source: kubernetes/apiserver etcd3/compact.go."""
+
+NAME = "cluster"
+"""What a cluster is called where nobody says otherwise."""
 
 LabelsLike = str | LabelSelector | Mapping[str, str] | None
 FieldsLike = str | FieldSelector | Mapping[str, str] | None
@@ -67,6 +71,16 @@ class Resource(Writes):
     @property
     def _reader(self) -> Reader:
         return self._find_reader()
+
+    @property
+    def group_version(self) -> str:
+        """Such as "v1" or "apps/v1"."""
+        return self.info.group_version
+
+    @property
+    def plural(self) -> str:
+        """Such as "pods"."""
+        return self.info.plural
 
     @property
     def storage(self) -> Interface:
@@ -169,6 +183,17 @@ class Resource(Writes):
         async with self._reader.watch(options) as watch:
             yield watch
 
+    def lister_watcher(
+        self, *, namespace: str | None = None, labels: LabelsLike = None, fields: FieldsLike = None
+    ) -> ResourceListerWatcher:
+        """What an informer mirrors the selected objects by, over this resource's cache. Starts nothing.
+
+        Raises:
+            watch.InvalidSelector: the text says where.
+            ValueError: a namespace is given where there is none.
+        """
+        return ResourceListerWatcher(self._find_reader, self.ready, self._selector(namespace, None, labels, fields))
+
     def statistics(self) -> CacherStatistics:
         """The cache's figures now; all 0 where there is none."""
         return self._reader.statistics()
@@ -196,8 +221,11 @@ class Cluster:
         watch_cache: bool | Mapping[str, bool] = True,
         consistency_period_s: float = PERIOD_S,
         checks_namespaces: bool = True,
+        name: str = NAME,
         new_ring: Callable[[], Ring] = Ring,
     ) -> None:
+        self.name = name
+        """Which server this is, for those who read what a controller did."""
         self.etcd = etcd
         """The store itself, for raw puts and deletes."""
         self.root = root
@@ -366,6 +394,7 @@ async def open_cluster(
     watch_cache: bool | Mapping[str, bool] = True,
     epoch_s: float | None = None,
     checks_namespaces: bool = True,
+    name: str = NAME,
 ) -> AsyncIterator[Cluster]:
     """A cluster on an embedded etcd, or on a real one, for as long as the context lasts.
 
@@ -383,6 +412,7 @@ async def open_cluster(
             "deployments.apps"): those that are not named do.
         epoch_s: the Unix time at which the trio clock shows 0, for the times in objects; the machine's by default.
         checks_namespaces: whether what is written into a namespace that is not there, or is going, is refused.
+        name: which server this is, for those who read what a controller did.
     Raises:
         ValueError: arguments that exclude each other; the message says which.
         EtcdError, OSError: the store cannot be opened; see open_remote_etcd and open_embedded_etcd.
@@ -401,6 +431,7 @@ async def open_cluster(
             consistency_period_s=consistency_period_s,
             watch_cache=watch_cache,
             checks_namespaces=checks_namespaces,
+            name=name,
         ) as cluster,
     ):
         yield cluster
@@ -417,6 +448,7 @@ async def open_server(
     consistency_period_s: float = PERIOD_S,
     watch_cache: bool | Mapping[str, bool] = True,
     checks_namespaces: bool = True,
+    name: str = NAME,
     new_ring: Callable[[], Ring] = Ring,
 ) -> AsyncIterator[Cluster]:
     """A cluster over a store that somebody else has opened, and may share: one API server of several.
@@ -438,6 +470,7 @@ async def open_server(
             watch_cache=watch_cache,
             consistency_period_s=consistency_period_s,
             checks_namespaces=checks_namespaces,
+            name=name,
             new_ring=new_ring,
         )
 

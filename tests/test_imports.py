@@ -28,6 +28,7 @@ PURE = [
     "watch/_sorted.py",
     "reflector/_backoff.py",
     "reflector/_client.py",
+    "reflector/_handler_queue.py",
     "reflector/_indexer.py",
     "reflector/_lister.py",
     "reflector/_queue_state.py",
