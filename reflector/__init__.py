@@ -6,6 +6,7 @@ and a `Reflector` the task between them that lists, watches, resumes and relists
 A `SharedInformer` keeps such a copy and tells handlers what becomes of it; `SharedInformers` has one of each for a process.
 A `Store` is such a copy: objects by key and by index, and what each step changed; a `Lister` reads it. A `WorkQueue` hands keys
 to workers: each key once, never to two at a time, delayed and slowed down after failures.
+A `Controller` is all of it together: informers, keys, and a reconcile function that is called for each.
 `Expectations` say which of a controller's own writes its copy has yet to show.
 """
 
@@ -20,6 +21,18 @@ from ._client import JSONObject as JSONObject
 from ._client import LabelsLike as LabelsLike
 from ._client import PartClient as PartClient
 from ._client import ResourceClient as ResourceClient
+from ._controller import Controller as Controller
+from ._controller import ControllerStatistics as ControllerStatistics
+from ._controller import RunningReconcile as RunningReconcile
+from ._event_keys import KeyFunction as KeyFunction
+from ._event_keys import OwnerReference as OwnerReference
+from ._event_keys import Predicate as Predicate
+from ._event_keys import any_of as any_of
+from ._event_keys import controller_of as controller_of
+from ._event_keys import labels_changed as labels_changed
+from ._event_keys import owner_key as owner_key
+from ._event_keys import revision_changed as revision_changed
+from ._event_keys import spec_changed as spec_changed
 from ._expectations import Expectations as Expectations
 from ._expectations import Expected as Expected
 from ._expectations import UidExpectations as UidExpectations
@@ -55,6 +68,11 @@ from ._rate_limits import ExponentialLimiter as ExponentialLimiter
 from ._rate_limits import MaxOfLimiter as MaxOfLimiter
 from ._rate_limits import RateLimiter as RateLimiter
 from ._rate_limits import default_limiter as default_limiter
+from ._reconcile import GiveUp as GiveUp
+from ._reconcile import Reconcile as Reconcile
+from ._reconcile import ReconcileCancelled as ReconcileCancelled
+from ._reconcile import ReconcileTimedOut as ReconcileTimedOut
+from ._reconcile import Result as Result
 from ._reflector import Reflector as Reflector
 from ._reflector import ReflectorStatistics as ReflectorStatistics
 from ._store import Store as Store
