@@ -115,7 +115,13 @@ PURE = [
     "cacher/storage/etcd/_watch_assembly.py",
     "cacher/storage/etcd/_watchable.py",
     "cacher/storage/etcd/_wire.py",
+    "cacher/simulation/_acts.py",
     "cacher/simulation/_comparison.py",
+    "cacher/simulation/_faults.py",
+    "cacher/simulation/_operations.py",
+    "cacher/simulation/_sometimes.py",
+    "cacher/simulation/_swarm.py",
+    "cacher/simulation/_tape.py",
     "cacher/simulation/judges/*.py",
 ]
 NOT_PURE = ("trio", "random")
@@ -135,7 +141,7 @@ DOORS = {
 
 # A judge that leaned on what it judges would share its mistakes: it knows the words of `watch` and the recorded facts.
 JUDGES = "cacher/simulation/judges/*.py"
-JUDGES_MAY_IMPORT = ("watch", "msgspec", "cacher.simulation._history", "cacher.simulation.judges")
+JUDGES_MAY_IMPORT = ("watch", "msgspec", "cacher.simulation._history", "cacher.simulation._acts", "cacher.simulation.judges")
 
 IMPORTED_AS = {"cel-expr-python": "cel_expr_python", "google-re2": "re2", "grpcio": "grpc", "protobuf": "google"}
 """Distributions whose packages have other names."""

@@ -45,8 +45,9 @@ class Request(msgspec.Struct, gc=False):
     done_s: float = 0.0
     uid: str = ""
     """The uid that it was limited to; "": none."""
-    seen: int = 0
-    """The newest revision that the process had been shown of the resource when it asked."""
+    answer_uid: str = ""
+    answer_revision: int = 0
+    """Of the object that the process got for an answer; "" and 0: of none."""
     beliefs: tuple[Belief, ...] = ()
 
 
@@ -65,17 +66,6 @@ class Written(msgspec.Struct, frozen=True, gc=False):
     @property
     def is_deletion(self) -> bool:
         return not self.uid
-
-
-class Shown(msgspec.Struct, frozen=True, gc=False):
-    """A process was shown the present state of an object by a watch or list, or (`uid` is "") that it is gone."""
-
-    at_s: float
-    process: str
-    incarnation: int
-    key: str
-    uid: str
-    revision: int
 
 
 class Handled(msgspec.Struct, frozen=True, gc=False):
@@ -102,7 +92,7 @@ class SyncedAt(msgspec.Struct, frozen=True, gc=False):
     listed: tuple[str, ...]
 
 
-class Copy(msgspec.Struct, frozen=True, gc=False):
+class Copy(msgspec.Struct, frozen=True):
     """One look at a copy that some process keeps of a resource."""
 
     at_s: float
@@ -132,7 +122,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     value_bytes: int = 0
 
 
-class Life(msgspec.Struct, frozen=True, gc=False):
+class Lived(msgspec.Struct, frozen=True, gc=False):
     """A process began or ended."""
 
     at_s: float
@@ -191,12 +181,11 @@ class Acts(msgspec.Struct):
 
     requests: list[Request] = msgspec.field(default_factory=list)
     written: list[Written] = msgspec.field(default_factory=list)
-    shown: list[Shown] = msgspec.field(default_factory=list)
     handled: list[Handled] = msgspec.field(default_factory=list)
     synced: list[SyncedAt] = msgspec.field(default_factory=list)
     copies: list[Copy] = msgspec.field(default_factory=list)
     asked: list[Asked] = msgspec.field(default_factory=list)
-    lives: list[Life] = msgspec.field(default_factory=list)
+    lives: list[Lived] = msgspec.field(default_factory=list)
     looked: list[Looked] = msgspec.field(default_factory=list)
     wanted: list[Wanted] = msgspec.field(default_factory=list)
     phases: Phases = msgspec.field(default_factory=Phases)

@@ -108,7 +108,6 @@ class Kind(enum.StrEnum):
     RESTART_STORE = "restart-store"
 
 
-
 class Action(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     """Something that is done to a world, and perhaps undone later."""
 
@@ -344,7 +343,9 @@ def tell_trigger(trigger: AnyTrigger) -> str:
         case AllOf(several):
             return " and ".join(map(tell_trigger, several))
         case Upon():
-            what = " ".join(part for part in (trigger.change, trigger.resource, trigger.namespace, trigger.name) if part)
+            what = " ".join(
+                part for part in (trigger.change, trigger.resource, trigger.namespace, trigger.name) if part
+            )
             field = f" {trigger.field}" if trigger.field else ""
             value = "" if trigger.becomes is None else f"={trigger.becomes!r}"
             who = f" by {trigger.who}" if trigger.who else ""

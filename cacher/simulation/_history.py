@@ -93,6 +93,9 @@ class ClientHistory(msgspec.Struct):
     selector: Selector
     slow: bool
     steps: list[Step]
+    process: str = ""
+    """In a world: whose eyes these were, and in which of its lives."""
+    incarnation: int = 0
 
 
 class CacheSample(msgspec.Struct, frozen=True, gc=False):

@@ -80,7 +80,9 @@ def split_resource(resource: str) -> tuple[str, str]:
     """
     version, slash, plural = resource.rpartition("/")
     if not slash or not version or not plural:
-        raise ValueError(f"{resource!r} is no resource: write group, version and plural, such as v1/pods or apps/v1/deployments")
+        raise ValueError(
+            f"{resource!r} is no resource: write group, version and plural, such as v1/pods or apps/v1/deployments"
+        )
     return version, plural
 
 

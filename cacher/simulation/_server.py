@@ -11,9 +11,9 @@ from typing import TypeVar
 
 import trio
 
-from .. import CacherStatistics, Cluster, open_server
+from .. import CacherStorage, Cluster, Resource, Ring, open_server
 from .._clock import Clock
-from .._ring import Ring
+from ._faults import ALL
 from ._scenario import Topology
 from ._store_link import StoreLink
 
@@ -39,9 +39,8 @@ class ApiServer:
         self.cluster: Cluster | None = None
         self.drops_bookmarks = self.has_endless_lists = False
         self.bookmarks_late_s = 0.0
-        self.ring_limits: dict[str, int] = {}
-        """By prefix, `"*"` for all: the most events that a cache keeps."""
         self.starts = 0
+        self._ring_limit = 0
         self._topology = topology
         self._random = random
         self._on_down = on_down
@@ -66,6 +65,7 @@ class ApiServer:
                 compaction_period_s=topology.compaction_period_s,
                 consistency_period_s=topology.consistency_period_s,
                 checks_namespaces=topology.checks_namespaces,
+                name=self.name,
                 new_ring=self._new_ring,
             ) as cluster:
                 self.starts += 1
@@ -113,15 +113,36 @@ class ApiServer:
                 del self._calls[scope]
         raise ConnectionResetError(f"{self.name} went down: what was asked for may have been done")
 
+    def cached(self) -> list[Resource]:
+        """The resources that have been asked for, and are read from a cache."""
+        return [] if self.cluster is None else [each for each in self.cluster.resources() if each.is_cached]
+
     def limit_rings(self, prefix: str, capacity: int) -> None:
-        """The caches of a resource (`"*"`: all) keep at most so many events from now on."""
-        self.ring_limits[prefix] = capacity
-        for resource in self.cached():
-            if prefix in ("*", resource.info.prefix):
-                _ring_of(resource).limit(capacity)
+        """The caches of a resource (`"*"`: all, also later ones) keep at most so many events from now on."""
+        if prefix == ALL:
+            self._ring_limit = capacity
+        for storage in self._storages(prefix):
+            storage.cacher.cache.ring.limit(capacity)
 
     def evict(self, prefix: str) -> None:
         """Every watch of a resource (`"*"`: all) is ended by its cache."""
-        for resource in self.cached():
-            if prefix in ("*", resource.info.prefix):
-                _cacher_of(resource).router.end_all()
+        for storage in self._storages(prefix):
+            storage.cacher.router.end_all()
+
+    def _storages(self, prefix: str) -> list[CacherStorage]:
+        found = [each.storage for each in self.cached() if prefix in (ALL, each.info.prefix)]
+        return [each for each in found if isinstance(each, CacherStorage)]
+
+    def _new_ring(self) -> Ring:
+        topology = self._topology
+        least, most = topology.ring_capacity, topology.ring_capacity_max
+        assert isinstance(least, int), "a world's topology has been drawn"
+        assert isinstance(most, int), "a world's topology has been drawn"
+        if self._ring_limit:
+            least, most = min(least, self._ring_limit), min(most, self._ring_limit)
+        return Ring(capacity_min=min(least, most), capacity_max=most)
+
+    def _set(self, cluster: Cluster | None) -> None:
+        self.cluster = cluster
+        changed, self._changed = self._changed, trio.Event()
+        changed.set()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from random import Random
 
 import msgspec
@@ -24,9 +23,6 @@ from ._acts import NOBODY, Written
 from ._chronicle import Chronicle
 from ._faults import STORE, Change
 from ._history import History, StoreChange, StoreHistory
-
-asking: ContextVar[int] = ContextVar("asking", default=NOBODY)
-"""The number of the request that this task is working on, so that each write is known by whom it was asked for."""
 
 _BUILT_IN = {info.prefix: info for info in RESOURCES.values()}
 
@@ -57,9 +53,13 @@ class SimStore:
         self.etcd = etcd
         self.objects: dict[str, Object] = {}
         """What is there now, by key."""
+        self.versions: dict[tuple[str, int], tuple[Object | None, Object | None]] = {}
+        """What each change made of what, by key and revision: before it, after it."""
         self.on_change: list[Callable[[Happened], None]] = []
         """Called in the step of each change, when it has been written down. They must not raise, and write nothing."""
         self.last_write_s = 0.0
+        self.asking: dict[trio.lowlevel.Task, int] = {}
+        """The number of the request that a task is working on, so that of each write it is known who asked for it."""
         self._history = history
         self._chronicle = chronicle
         self._folders: dict[str, _Kept] = {}
@@ -123,9 +123,10 @@ class SimStore:
             self._leases[key] = kv.lease
         else:
             self._leases.pop(key, None)
+        self.versions[key, revision] = (previous, current)
         kept.changes.append(StoreChange(revision, key, current))
         change: Change = "deleted" if current is None else "updated" if previous is not None else "created"
-        request = asking.get()
+        request = self.asking.get(trio.lowlevel.current_task(), NOBODY)
         self._history.acts.written.append(
             Written(
                 revision,
