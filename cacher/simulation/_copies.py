@@ -6,7 +6,7 @@ from typing import final
 
 import trio
 
-from reflector import Registration, SharedInformer
+from reflector import InformerStopped, Registration, SharedInformer
 from watch import Object, Selector
 
 from ._acts import Acts, Copy, Handled, SyncedAt
@@ -30,9 +30,12 @@ class Eye:
 
     async def note_synced(self) -> None:
         """Write down when the handler is first called synced, and what was listed first."""
-        await self.informer.wait_until_synced()
-        listed = tuple(sorted(obj.key for _, obj in self.informer.store.items()))
-        await self.registration.wait_until_synced()
+        try:
+            await self.informer.wait_until_synced()
+            listed = tuple(sorted(obj.key for _, obj in self.informer.store.items()))
+            await self.registration.wait_until_synced()
+        except InformerStopped:
+            return
         self._acts.synced.append(SyncedAt(trio.current_time(), self.holder, listed))
 
     def look(self, *, with_objects: bool = False, is_final: bool = False) -> Copy:

@@ -6,7 +6,10 @@ play(scenario, tape) -> RunResult          run_seed(scenario, seed, variant) -> 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+import logging
+import traceback
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, cast
 
 import msgspec
@@ -43,6 +46,8 @@ class RunResult(msgspec.Struct):
     """Lines of the chronicle: things that happened."""
     facts: tuple[str, ...] = ()
     """Checks of the scenario's own that were broken, what had not converged, why it was stopped."""
+    failure: str = ""
+    """The traceback of what failed outside of every program: in the library, or in the simulator."""
     notes: tuple[str, ...] = ()
     history: History | None = None
     chronicle: Chronicle | None = None
@@ -107,14 +112,25 @@ def play(scenario: Scenario, tape: Tape, *, keep: bool = False) -> RunResult:
         keep: keep history and chronicle in the result.
     """
     run = _Run(scenario, tape)
-    with guarded(*_modules_of(scenario)) as refusals:
+    failure = ""
+    with quiet(), guarded(*_modules_of(scenario)) as refusals:
         try:
             run_deterministic(run.main, seed=tape.schedule)
-        except BaseExceptionGroup as group:
-            if not refusals:
-                raise
-            group.split(NotSimulated)
-    return run.result(refusals, keep=keep)
+        except Exception as error:  # noqa: BLE001 - whatever failed in a world is a finding, told with its traceback
+            failure = "".join(traceback.format_exception(error))
+    return run.result(refusals, failure, keep=keep)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No log of the library's own within: a world's troubles are made on purpose, and its chronicle has them."""
+    logger = logging.getLogger("reflector")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _modules_of(scenario: Scenario) -> tuple[str, ...]:
@@ -151,7 +167,7 @@ class _Run:
                     self.lagging = (str(error),)
         world.history.finished = not self.lagging
 
-    def result(self, refusals: Sequence[NotSimulated], *, keep: bool) -> RunResult:
+    def result(self, refusals: Sequence[NotSimulated], failure: str, *, keep: bool) -> RunResult:
         """Everything, judged."""
         world, history = self.world, self.world.history
         verdicts = self._judge(history)
@@ -160,6 +176,8 @@ class _Run:
         facts = looked
         if refusals:
             outcome, facts = "stopped", tuple(map(str, refusals))
+        elif failure:
+            outcome, facts = "stopped", (failure.strip().rpartition("\n")[2],)
         elif looked or any(verdict.broken for verdict in verdicts):
             outcome = "broken"
         elif self.lagging:
@@ -173,6 +191,7 @@ class _Run:
             virtual_s=history.acts.phases.end_s,
             steps=len(world.chronicle.lines),
             facts=facts,
+            failure=failure,
             notes=tuple(world.notes),
             history=history if keep else None,
             chronicle=world.chronicle if keep else None,
@@ -207,7 +226,7 @@ def _survey(scenario: Scenario, variant: str) -> Survey:
         seen.append((point, who, sight.resource, sight.change))
 
     run.world.injector.listen(note)
-    with guarded(*_modules_of(scenario)):
+    with quiet(), guarded(*_modules_of(scenario)):
         run_deterministic(run.main, seed=SURVEY_SEED)
     phases = run.world.history.acts.phases
     resources = dict.fromkeys(resource for _, who, resource, _ in seen if who != STORE)

@@ -206,8 +206,12 @@ class StoreLink:
         filters: Sequence[WatchFilter] = (),
     ) -> AsyncIterator[LinkWatch]:
         """See Etcd.watch."""
-        await self._call(trio.lowlevel.checkpoint)
         prefix = key if isinstance(key, str) else key.decode()
+        try:
+            await self._call(trio.lowlevel.checkpoint)
+        except UnavailableError:  # as with a real one, whoever receives hears of it
+            yield LinkWatch(self, None, prefix)
+            return
         self._note("watch", key)
         async with self.store.etcd.watch(
             key,
@@ -230,10 +234,14 @@ class StoreLink:
 
 
 class LinkWatch:
-    """An open watch of the store, as it reaches a server (see EtcdWatch). Made by `StoreLink.watch`."""
+    """An open watch of the store, as it reaches a server (see EtcdWatch). Made by `StoreLink.watch`.
 
-    def __init__(self, link: StoreLink, inner: EtcdWatch, prefix: str) -> None:
-        self.is_broken = False
+    Args:
+        inner: None: the store could not be reached.
+    """
+
+    def __init__(self, link: StoreLink, inner: EtcdWatch | None, prefix: str) -> None:
+        self.is_broken = inner is None
         self._link = link
         self._inner = inner
         self._prefix = prefix
@@ -270,7 +278,8 @@ class LinkWatch:
             self._lies.append(WatchResponse((), self._link.store.revision))
             self.interrupt()
             return
-        self._inner.request_progress()
+        if self._inner is not None:
+            self._inner.request_progress()
 
     @property
     def _is_held_up(self) -> bool:
@@ -280,6 +289,7 @@ class LinkWatch:
     async def _next(self) -> WatchResponse:
         """The next response, when it is here. Cancelled, it is still to come."""
         link = self._link
+        assert self._inner is not None, "a watch that was never open is broken"
         if self._held is None:
             self._held = response = await self._inner.receive()
             delay_s = link.network.delay(STORE, link.server) + (link.lies_held_s if response.events else 0.0)
