@@ -24,10 +24,13 @@ import trio
 from watch import APIError, Conflict, Object
 
 from ._event_keys import KeyFunction, Predicate, keys_of
+from ._expectations import Expectations, UidExpectations
+from ._own_writes import OwnWrites
 from ._queue_state import WorkQueueStatistics
 from ._rate_limits import RateLimiter, default_limiter
+from ._reads import RECONCILIATION, Reconciliation
 from ._reconcile import GiveUp, Reconcile, ReconcileCancelled, ReconcileTimedOut, Result
-from ._store import object_key
+from ._store import Store, Tombstone, object_key
 from ._workqueue import QueueShutDown, WorkQueue
 
 LOG = logging.getLogger("reflector.controller")
@@ -40,6 +43,9 @@ SYNC_WARNING_S = 10.0
 """A controller that still waits for its informers after so long says for which, and again as often."""
 RETRY_AFTER_MAX_S = 60.0
 """A server that asks for patience gets this much."""
+OWN_WRITES_S = 30.0
+"""So long a key waits until the copies show what its last reconcile wrote: most show it within milliseconds; one that is so far
+behind is watched through something that is down, and waiting longer mends nothing."""
 REMOVAL_S = 5.0
 """So long a controller that ends waits for its handlers to be taken from their informers."""
 LOW_PRIORITY = -100
@@ -74,6 +80,20 @@ class Informer(Protocol):
     @property
     def staleness_s(self) -> float:
         """Seconds since the source was last heard."""
+        ...
+
+    @property
+    def store(self) -> Store:
+        """The objects."""
+        ...
+
+    @property
+    def last_revision(self) -> int:
+        """The store shows the state at this revision."""
+        ...
+
+    async def wait_until_revision(self, revision: int) -> None:
+        """Return once the store shows it."""
         ...
 
     def is_live(self, within_s: float = LIVE_WITHIN_S) -> bool:
@@ -117,6 +137,12 @@ class ControllerStatistics(msgspec.Struct, frozen=True):
     """Failures by GiveUp."""
     pauses: int
     """How often it stopped because an informer was not live."""
+    held: int
+    """Keys that wait now, until the copies show what their last reconcile wrote."""
+    waits: int
+    """How often a key waited for that, or for its expectations."""
+    waits_given_up: int
+    """How often the copies did not show it in time, and the reconcile went on."""
     last_error: str
     """The last failure in words, its key first; "" where there was none."""
     running: tuple[RunningReconcile, ...]
@@ -127,11 +153,22 @@ class ControllerStatistics(msgspec.Struct, frozen=True):
 
 @final
 class _Counts:
-    __slots__ = ("conflicts", "failures", "given_up", "last_error", "panics", "pauses", "reconciles", "timeouts")
+    __slots__ = (
+        "conflicts",
+        "failures",
+        "given_up",
+        "last_error",
+        "panics",
+        "pauses",
+        "reconciles",
+        "timeouts",
+        "waits",
+        "waits_given_up",
+    )
 
     def __init__(self) -> None:
         self.reconciles = self.failures = self.conflicts = self.panics = 0
-        self.timeouts = self.given_up = self.pauses = 0
+        self.timeouts = self.given_up = self.pauses = self.waits = self.waits_given_up = 0
         self.last_error = ""
 
 
@@ -143,13 +180,6 @@ class _Running:
         self.began_at = began_at
         self.scope = trio.CancelScope(deadline=math.inf if timeout_s is None else began_at + timeout_s)
         self.is_cancelled = self.has_failed = False
-
-
-class _Tombstone(Protocol):
-    """A deletion that nobody saw."""
-
-    @property
-    def object(self) -> Object | None: ...
 
 
 @final
@@ -169,8 +199,8 @@ class _Feed:
         """An object that goes from one owner to another is of interest to both."""
         self._add(old, new, LOW_PRIORITY if old is new else 0)
 
-    def on_delete(self, obj: Object | _Tombstone) -> None:
-        self._add(obj if isinstance(obj, Object) else obj.object, None, 0)
+    def on_delete(self, obj: Object | Tombstone) -> None:
+        self._add(obj.last_known if isinstance(obj, Tombstone) else obj, None, 0)
 
     def _add(self, old: Object | None, new: Object | None, priority: int) -> None:
         if self._when is not None and not self._when(old, new):
@@ -202,6 +232,9 @@ class Controller:
         require_live: reconcile nothing while an informer of this controller is not live.
         live_within_s: what "live" means then, in seconds of silence; more than the time between two bookmarks.
         timeout_s: a reconcile that takes longer is cancelled, counted and tried again; None: however long.
+        own_writes_s: so long a key waits until the informers show what its last reconcile wrote through a RecordingClient; 0: not
+            at all.
+        expectations: keys that have unmet expectations are not reconciled until they are met, or expire.
     """
 
     def __init__(
@@ -215,6 +248,8 @@ class Controller:
         require_live: bool = False,
         live_within_s: float = LIVE_WITHIN_S,
         timeout_s: float | None = None,
+        own_writes_s: float = OWN_WRITES_S,
+        expectations: Expectations | UidExpectations | None = None,
     ) -> None:
         if concurrency < 1:
             raise ValueError(f"concurrency is {concurrency}: choose 1 or more")
@@ -222,6 +257,8 @@ class Controller:
             raise ValueError(f"timeout_s is {timeout_s:g}: choose more than 0 seconds, or None for no limit")
         if not live_within_s > 0:
             raise ValueError(f"live_within_s is {live_within_s:g}: choose more than 0 seconds")
+        if not 0 <= own_writes_s < math.inf:
+            raise ValueError(f"own_writes_s is {own_writes_s:g}: choose a finite number of seconds, or 0 for none")
         self.name = name
         self.concurrency = concurrency
         self._limiter: RateLimiter[str] = default_limiter() if limiter is None else limiter
@@ -232,7 +269,14 @@ class Controller:
         self._require_live = require_live
         self._live_within_s = live_within_s
         self._timeout_s = timeout_s
+        self._own_writes_s = own_writes_s
+        self._expectations = expectations
         self._feeds: list[_Feed] = []
+        self._read: list[Informer] = []
+        self._copies: dict[int, Informer] = {}  # by the id of their store, as of the present run
+        self._own_writes = OwnWrites()
+        self._held: dict[str, None] = {}
+        self._holds: trio.Nursery | None = None
         self._running: dict[str, _Running] = {}
         self._counts = _Counts()
         self._state = "idle"
@@ -249,15 +293,28 @@ class Controller:
         Raises:
             RuntimeError: the controller runs: say what it watches before.
         """
-        if self._state not in ("idle", "ended"):
-            raise RuntimeError(f"the controller {self.name!r} runs: call watches() before run()")
+        self._check_idle("watches")
         self._feeds.append(_Feed(self.queue, informer, key, when))
+        return self
+
+    def reads(self, *informers: Informer) -> Self:
+        """Reconciles also read these, and nothing comes of their changes. They are waited for as those that it watches.
+
+        Raises:
+            RuntimeError: the controller runs: say what it reads before.
+        """
+        self._check_idle("reads")
+        self._read += informers
         return self
 
     @property
     def informers(self) -> tuple[Informer, ...]:
-        """What it watches, each once."""
-        return tuple({id(feed.informer): feed.informer for feed in self._feeds}.values())
+        """What it watches and reads, each once."""
+        return tuple({id(one): one for one in [*[feed.informer for feed in self._feeds], *self._read]}.values())
+
+    def _check_idle(self, call: str) -> None:
+        if self._state not in ("idle", "ended"):
+            raise RuntimeError(f"the controller {self.name!r} runs: call {call}() before run()")
 
     # ---- running -------------------------------------------------------------------------------------------------
 
@@ -275,15 +332,19 @@ class Controller:
             raise RuntimeError(f"the queue of the controller {self.name!r} was shut down: make a new controller")
         registrations: list[HandlerRegistration] = []
         self._state = "syncing"
+        self._copies = {id(informer.store): informer for informer in self.informers}
         try:
             registrations = [feed.informer.add_handler(feed) for feed in self._feeds]
             await self._wait_until_synced(registrations)
             self._state = "running"
-            async with trio.open_nursery() as nursery:
-                for number in range(self.concurrency):
-                    nursery.start_soon(self._work, name=f"{self.name} {number}")
+            async with trio.open_nursery() as self._holds:
+                async with trio.open_nursery() as workers:
+                    for number in range(self.concurrency):
+                        workers.start_soon(self._work, name=f"{self.name} {number}")
+                self._holds.cancel_scope.cancel()  # as delayed keys, those that are held are dropped by draining
         finally:
             self._state = "ended"
+            self._held.clear()
             await self._remove(registrations)
 
     async def drain(self) -> None:
@@ -319,6 +380,9 @@ class Controller:
             timeouts=counts.timeouts,
             given_up=counts.given_up,
             pauses=counts.pauses,
+            held=len(self._held),
+            waits=counts.waits,
+            waits_given_up=counts.waits_given_up,
             last_error=counts.last_error,
             running=tuple(sorted(running, key=lambda one: -one.running_s)),
             queue=self.queue.statistics(),
@@ -377,6 +441,43 @@ class Controller:
             self._is_paused = False
             LOG.warning("%s reconciles again", self.name)
 
+    # ---- the gate of one's own writes ------------------------------------------------------------------------------
+
+    def _is_held(self, key: str) -> bool:
+        """Whether `key` has to wait; then it is added again when it may be reconciled."""
+        if key in self._held:
+            return True
+        if self._expectations is not None and (wait_s := self._expectations.expires_in_s(key)) > 0:
+            self._counts.waits += 1
+            self.queue.add_after(key, wait_s)  # what is expected adds the key itself, when it comes
+            return True
+        if key not in self._own_writes:
+            return False
+        lagging = [one for one in self.informers if not self._own_writes.is_shown(key, one)]
+        if not lagging or not self._own_writes_s:
+            self._own_writes.settled(key)
+            return False
+        self._counts.waits += 1
+        self._held[key] = None
+        assert self._holds is not None, "workers run inside of it"
+        self._holds.start_soon(self._hold, key, lagging, name=f"{self.name} holds {key}")
+        return True
+
+    async def _hold(self, key: str, lagging: list[Informer]) -> None:
+        """No worker waits meanwhile: other keys go on."""
+        with trio.move_on_after(self._own_writes_s) as scope:
+            for informer in lagging:
+                await informer.wait_until_revision(self._own_writes.revision_of(key, informer))
+                while not self._own_writes.shows_deletions(key, informer):
+                    await informer.wait_until_revision(informer.last_revision + 1)
+        if scope.cancelled_caught:
+            self._counts.waits_given_up += 1
+            names = ", ".join([one.name for one in lagging if not self._own_writes.is_shown(key, one)])
+            LOG.warning("%s: %s does not show what %s wrote %g s ago", self.name, names, key, self._own_writes_s)
+        self._own_writes.settled(key)
+        del self._held[key]
+        self.queue.add(key)
+
     # ---- one worker ------------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
@@ -388,7 +489,8 @@ class Controller:
                 return
             try:
                 await self._wait_until_live()  # it may have fallen silent while this worker waited for a key
-                await self._turn(key)
+                if not self._is_held(key):
+                    await self._turn(key)
             finally:
                 self.queue.done(key)
 
@@ -405,6 +507,17 @@ class Controller:
             self._fail(key, self._why_cancelled(running))
 
     async def _attempt(self, key: str, running: _Running) -> None:
+        number = self._counts.reconciles + len(self._running)
+        reconciliation = Reconciliation(self.name, key, number, now=trio.current_time, copies=self._copies)
+        token = RECONCILIATION.set(reconciliation)
+        try:
+            await self._call(key, running)
+        finally:
+            RECONCILIATION.reset(token)
+            if reconciliation.writes:
+                self._own_writes.wrote(key, reconciliation.writes)
+
+    async def _call(self, key: str, running: _Running) -> None:
         try:
             result = _checked(await self._reconcile(key))
         except Exception as error:  # noqa: BLE001 - contained here, counted and logged: it hurts this key alone
