@@ -16,6 +16,7 @@ from watch import APIError, WatchError
 
 from .. import ResourceInfo
 from ._acts import Request
+from ._beliefs import beliefs_now
 from ._connection import Life, Surroundings
 from ._faults import Change
 from ._injector import Sight
@@ -135,6 +136,7 @@ class Calls:
             name=name,
             key=info.key(name, namespace or None) if has_key else "",
             uid=uid,
+            beliefs=beliefs_now(self._world.store.versions) if verb in CHANGES else (),
         )
         requests.append(request)
         return request

@@ -10,7 +10,7 @@ from random import Random
 
 import trio
 
-from reflector import SharedInformer, SharedInformers
+from reflector import Journal, Manager, RecordingClient, SharedInformer, SharedInformers
 
 from .._clock import Clock
 from ._acts import Lived
@@ -28,9 +28,13 @@ DIED_PAUSE_S = 10.0
 class Site:
     """What a program is given: all that it may know of the world that it runs in."""
 
-    def __init__(self, client: RemoteClient, random: Random, clock: Clock, life: Life) -> None:
-        self.client = client
-        """A reflector.Client: the server that this process talks to."""
+    def __init__(self, remote: RemoteClient, random: Random, clock: Clock, life: Life) -> None:
+        self.remote = remote
+        """The server that this process talks to, without a journal."""
+        self.journal = Journal(clock=clock)
+        """What it wrote in this life, and what it had read before."""
+        self.client = RecordingClient(remote, self.journal)
+        """A reflector.Client: the server that this process talks to, with its writes in the journal."""
         self.random = random
         self.clock = clock
         self.name = life.process
@@ -48,6 +52,13 @@ class Site:
         """Shared informers on the client, for the program to run; the judges look at what they hold."""
         made = SharedInformers(self.client, random=Random(self.random.getrandbits(64)))
         self.watched.append(made)
+        return made
+
+    def manager(self) -> Manager:
+        """A manager on the client, for the program to add controllers to and to run; the judges look at its informers."""
+        random = Random(self.random.getrandbits(64))
+        made = Manager(self.remote, random=random, clock=self.clock, journal=self.journal)
+        self.watched.append(made.informers)
         return made
 
 

@@ -180,7 +180,9 @@ class RemoteSource:
             except Expired as expired:
                 self._note_refusal(expired, revision, initial)
                 raise
-            self.log.steps.append(Opened(trio.current_time(), revision, initial))
+            # Where the end of the state is never told, nobody can say from outside what came before it.
+            is_told = not (initial and server.has_endless_lists)
+            self.log.steps.append(Opened(trio.current_time(), revision, initial, is_told))
             world.chronicle.tell(self.log.name, f"watches from {revision}{' with the state' if initial else ''}")
             stream = RemoteStream(world, life, self, server, inner, self.info.prefix, initial=initial)
             self._at_server = source

@@ -47,12 +47,15 @@ class Topology(msgspec.Struct, frozen=True, omit_defaults=True):
     """Shipped controllers to run, by name, in a process `cluster` on the first server."""
 
 
+BREAKING = (Kind.RESTORE, Kind.LIE_PROGRESS)
+"""No cache can keep its promises over a store that forgets, or that lies: only on where a scenario asks for it."""
+
+
 class Swarm(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a hunt draws from. It names kinds of faults, never a time, an object or an occurrence."""
 
-    kinds: tuple[Kind, ...] = tuple(kind for kind in Kind if kind is not Kind.RESTORE)
-    """Which may be on. Each seed turns each of them on or leaves it out. Restoring a backup ends most guarantees, so it is
-    only on where a scenario asks for it."""
+    kinds: tuple[Kind, ...] = tuple(kind for kind in Kind if kind not in BREAKING)
+    """Which may be on. Each seed turns each of them on or leaves it out."""
     share_on: float = 0.4
     """How likely each kind is to be on."""
     faults_max: int = 12
