@@ -41,6 +41,8 @@ class ApiServer:
         self.bookmarks_late_s = 0.0
         self.starts = 0
         self._ring_limit = 0
+        self._warmed: dict[tuple[str, str], None] = {}
+        self._nursery: trio.Nursery | None = None
         self._topology = topology
         self._random = random
         self._on_down = on_down
@@ -70,10 +72,21 @@ class ApiServer:
             ) as cluster:
                 self.starts += 1
                 self._scope = trio.CancelScope()
-                self._set(cluster)
                 with self._scope:
-                    await trio.sleep_forever()
+                    async with trio.open_nursery() as self._nursery:
+                        self._set(cluster)
+                        for version, plural in self._warmed:
+                            self._nursery.start_soon(cluster.resource(version, plural).ready)
+                        await trio.sleep_forever()
             await trio.sleep(self._down_s)
+
+    def warm(self, version: str, plural: str) -> None:
+        """Have the cache of a resource filled, now and at every start, as Kubernetes' servers do with all of theirs."""
+        if (version, plural) in self._warmed:
+            return
+        self._warmed[version, plural] = None
+        if self.cluster is not None and self._nursery is not None:
+            self._nursery.start_soon(self.cluster.resource(version, plural).ready)
 
     def stop(self, down_s: float) -> None:
         """End now, as a killed process does; be back after `down_s`. Nothing where it is down."""
@@ -81,6 +94,7 @@ class ApiServer:
             return
         self._down_s = down_s
         self._set(None)
+        self._nursery = None
         for scope in list(self._calls):
             scope.cancel()
         self._scope.cancel()
