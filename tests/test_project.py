@@ -70,6 +70,10 @@ BRIDGES = {
         {"time"},
         "the one meter of wall-clock lag and rates; nothing in the path reads it",
     ),
+    "cacher/simulation/_campaign.py": (
+        {"time"},
+        "how long a campaign took; no world sees it",
+    ),
     "cacher/simulation/_hunt.py": (
         {"time", "multiprocessing"},
         "a hunt plays seeds in several processes and keeps to a time; no world sees either",
