@@ -86,6 +86,10 @@ BRIDGES = {
         {"trio.to_thread"},
         "SQLite can only be waited for by a thread; tasks are woken in the order of their calls, and simulations have no thread",
     ),
+    "tests/cacher/simulation/test_guard.py": (
+        {"time", "random", "uuid.uuid4", "threading", "trio.to_thread"},
+        "what is refused to programs in a simulation is tried",
+    ),
     "tests/conformance/wirecheck.py": (
         {"time", "secrets", "threading"},
         "the script that recorded real servers, as it was; tests take its comparison alone",
