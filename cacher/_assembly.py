@@ -27,6 +27,7 @@ from ._clock import Clock
 from ._consistency import PERIOD_S
 from ._readers import CachedReader, ObjectList, Reader, StoreReader
 from ._ready_storage import ReadyStorage
+from ._resource_source import ResourceListerWatcher
 from ._resources import ROOT, ResourceInfo, find_resource, resource_at
 from ._store_watch import ResourceWatch
 from ._stores import StoreOptions, open_store
@@ -39,6 +40,9 @@ from .storage.etcd import Compactor, EmbeddedEtcd, EtcdListerWatcher, EtcdStorag
 
 COMPACTION_PERIOD_S = 300.0
 """History in the store is kept for one to two periods. Source: kubernetes/apiserver etcd3/compact.go."""
+
+NAME = "cluster"
+"""What a cluster is called where nobody says otherwise."""
 
 LabelsLike = str | LabelSelector | Mapping[str, str] | None
 FieldsLike = str | FieldSelector | Mapping[str, str] | None
@@ -66,6 +70,16 @@ class Resource(Writes):
     @property
     def _reader(self) -> Reader:
         return self._find_reader()
+
+    @property
+    def group_version(self) -> str:
+        """Such as "v1" or "apps/v1"."""
+        return self.info.group_version
+
+    @property
+    def plural(self) -> str:
+        """Such as "pods"."""
+        return self.info.plural
 
     @property
     def storage(self) -> Interface:
@@ -168,6 +182,18 @@ class Resource(Writes):
         async with self._reader.watch(options) as watch:
             yield watch
 
+    def lister_watcher(
+        self, *, namespace: str | None = None, labels: LabelsLike = None, fields: FieldsLike = None
+    ) -> ResourceListerWatcher:
+        """What an informer mirrors the selected objects by, over this resource's cache. Starts nothing.
+
+        Raises:
+            watch.InvalidSelector: the text says where.
+            ValueError: a namespace is given where there is none.
+        """
+        selector = self._selector(namespace, None, labels, fields)
+        return ResourceListerWatcher(self._find_reader, self.ready, selector, self.info.kind)
+
     def statistics(self) -> CacherStatistics:
         """The cache's figures now; all 0 where there is none."""
         return self._reader.statistics()
@@ -195,7 +221,10 @@ class Cluster:
         watch_cache: bool | Mapping[str, bool] = True,
         consistency_period_s: float = PERIOD_S,
         checks_namespaces: bool = True,
+        name: str = NAME,
     ) -> None:
+        self.name = name
+        """Which server this is, for those who read what a controller did."""
         self.etcd = etcd
         """The store itself, for raw puts and deletes."""
         self.root = root
@@ -362,6 +391,7 @@ async def open_cluster(
     watch_cache: bool | Mapping[str, bool] = True,
     epoch_s: float | None = None,
     checks_namespaces: bool = True,
+    name: str = NAME,
 ) -> AsyncIterator[Cluster]:
     """A cluster on an embedded etcd, or on a real one, for as long as the context lasts.
 
@@ -379,6 +409,7 @@ async def open_cluster(
             "deployments.apps"): those that are not named do.
         epoch_s: the Unix time at which the trio clock shows 0, for the times in objects; the machine's by default.
         checks_namespaces: whether what is written into a namespace that is not there, or is going, is refused.
+        name: which server this is, for those who read what a controller did.
     Raises:
         ValueError: arguments that exclude each other; the message says which.
         EtcdError, OSError: the store cannot be opened; see open_remote_etcd and open_embedded_etcd.
@@ -402,6 +433,7 @@ async def open_cluster(
             watch_cache=watch_cache,
             consistency_period_s=consistency_period_s,
             checks_namespaces=checks_namespaces,
+            name=name,
         )
 
 

@@ -54,7 +54,7 @@ class Reader(ABC):
 
     async def list(self, options: ListOptions) -> ObjectList:
         """See Resource.list."""
-        result = await self.get_list(self._key(options.selector), options)
+        result = await self.get_list(self.key(options.selector), options)
         return ObjectList(result.objects, result.revision)
 
     async def get_list(self, key: str, options: ListOptions) -> ListResult:
@@ -102,7 +102,8 @@ class Reader(ABC):
     def statistics(self) -> CacherStatistics:
         """The cache's figures now; all 0 where there is none."""
 
-    def _key(self, selector: Selector) -> str:
+    def key(self, selector: Selector) -> str:
+        """What a storage is asked for to find all that `selector` may let through."""
         within = f"{selector.namespace}/" if selector.namespace else ""
         return f"{self._prefix.removeprefix(self._root)}{within}"
 
@@ -128,7 +129,7 @@ class CachedReader(Reader):
         """See Resource.watch. What keeps it from beginning is raised here, and not by its first receive."""
         async with AsyncExitStack() as stack:
             while isinstance(
-                stream := await self.enter_watch(stack, self._key(options.selector), options), FailedStream
+                stream := await self.enter_watch(stack, self.key(options.selector), options), FailedStream
             ):
                 with suppress(trio.EndOfChannel):  # the cache was filled anew while it was opened: once more
                     await stream.receive()
@@ -165,7 +166,7 @@ class StoreReader(Reader):
     @asynccontextmanager
     async def watch(self, options: ListOptions) -> AsyncIterator[ResourceWatch]:
         """See Resource.watch. There are no bookmarks but the one that ends the initial events."""
-        async with open_store_watch(self.storage, self._key(options.selector), options) as watch:
+        async with open_store_watch(self.storage, self.key(options.selector), options) as watch:
             self._watches[watch] = None
             try:
                 yield watch

@@ -7,6 +7,7 @@ from typing import Any
 
 from watch import PatchType
 
+from ._subresource import Subresource
 from .registry import FieldsLike, JSONObject, LabelsLike, ObjectPage, ResourceDoor, UnknownResource, Warn
 
 
@@ -41,13 +42,13 @@ class Writes:
             await self._settle()
             return self._find()
 
-    def subresource(self, name: str) -> ResourceDoor:
-        """The door to a part of each object: `status`, `scale`.
+    def subresource(self, name: str) -> Subresource:
+        """The door to a part of each object: `status`, `scale`, `binding`, `eviction`.
 
         Raises:
             UnknownResource: there is none of that name.
         """
-        return self._find().subresource(name)
+        return Subresource(self._find().subresource(name))
 
     async def get(self, name: str, namespace: str | None = None, *, resource_version: str = "") -> JSONObject:
         """The object as it is now; see ResourceDoor.get. Raises NotFound."""

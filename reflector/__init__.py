@@ -3,6 +3,7 @@
 A `ListerWatcher` is the door to a source (an etcd prefix, a watch cache, an API server), a `ReflectorStore` the copy,
 and a `Reflector` the task between them that lists, watches, resumes and relists.
 
+A `SharedInformer` keeps such a copy and tells handlers what becomes of it; `SharedInformers` has one of each for a process.
 A `Store` is such a copy: objects by key and by index, and what each step changed; a `Lister` reads it. A `WorkQueue` hands keys
 to workers: each key once, never to two at a time, delayed and slowed down after failures.
 `Expectations` say which of a controller's own writes its copy has yet to show.
@@ -22,6 +23,13 @@ from ._client import ResourceClient as ResourceClient
 from ._expectations import Expectations as Expectations
 from ._expectations import Expected as Expected
 from ._expectations import UidExpectations as UidExpectations
+from ._handlers import Filtered as Filtered
+from ._handlers import Functions as Functions
+from ._handlers import Handler as Handler
+from ._handlers import HandlerFailed as HandlerFailed
+from ._handlers import HandlerStatistics as HandlerStatistics
+from ._handlers import InformerStopped as InformerStopped
+from ._handlers import Registration as Registration
 from ._indexer import NAMESPACE_INDEX as NAMESPACE_INDEX
 from ._indexer import IndexFunction as IndexFunction
 from ._indexer import IndexFunctionFailed as IndexFunctionFailed
@@ -29,14 +37,26 @@ from ._indexer import UnknownIndex as UnknownIndex
 from ._indexer import by_field as by_field
 from ._indexer import by_label as by_label
 from ._indexer import by_namespace as by_namespace
+from ._informer import InformerStatistics as InformerStatistics
+from ._informer import SharedInformer as SharedInformer
+from ._informers import SharedInformers as SharedInformers
 from ._lister import Lister as Lister
 from ._lister import ObjectNotFound as ObjectNotFound
 from ._lister_watcher import Changes as Changes
 from ._lister_watcher import ChangeStream as ChangeStream
 from ._lister_watcher import ListerWatcher as ListerWatcher
+from ._lister_watcher import OfOneKind as OfOneKind
 from ._lister_watcher import Page as Page
 from ._lister_watcher import ReflectorStore as ReflectorStore
 from ._lister_watcher import Replacement as Replacement
+from ._lister_watcher import StreamingListerWatcher as StreamingListerWatcher
+from ._mutations import ObjectMutated as ObjectMutated
+from ._promises import BrokenPromise as BrokenPromise
+from ._promises import EndlessList as EndlessList
+from ._promises import ObjectCheck as ObjectCheck
+from ._promises import ObjectOfAnotherKind as ObjectOfAnotherKind
+from ._promises import ObjectWithoutUid as ObjectWithoutUid
+from ._promises import WatchSilent as WatchSilent
 from ._queue_state import DurationStatistics as DurationStatistics
 from ._queue_state import WorkQueueStatistics as WorkQueueStatistics
 from ._rate_limits import BucketLimiter as BucketLimiter
@@ -49,6 +69,7 @@ from ._reflector import ReflectorStatistics as ReflectorStatistics
 from ._store import Store as Store
 from ._store import StoreChange as StoreChange
 from ._store import StoreChangeKind as StoreChangeKind
+from ._store import Tombstone as Tombstone
 from ._store import object_key as object_key
 from ._workqueue import QueueShutDown as QueueShutDown
 from ._workqueue import WorkQueue as WorkQueue

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -70,6 +70,41 @@ class ListerWatcher(Protocol):
 
     async def request_progress(self) -> None:
         """Ask the open watch to say how far it is, by Changes without events. May be lost: ask again until heard."""
+        ...
+
+
+@runtime_checkable
+class StreamingListerWatcher(ListerWatcher, Protocol):
+    """One that can also send its state through a watch, as it goes on afterwards: an API server, or a cache like its own.
+
+    Source: KEP-3157, client-go tools/cache/reflector.go, watchList.
+    """
+
+    def watch(self, revision: int, *, timeout_s: float | None = None) -> AbstractAsyncContextManager[ChangeStream]:
+        """As ListerWatcher.watch. `timeout_s`: when the reader will leave: a bookmark just before is worth sending."""
+        ...
+
+    def watch_list(
+        self, *, resource_version: str = "", timeout_s: float | None = None
+    ) -> AbstractAsyncContextManager[ChangeStream]:
+        """The state, not older than `resource_version` ("": than the call), and then the changes after it.
+
+        The state is sent as events, in Changes of revision 0: nothing is complete yet. The first Changes with a revision end
+        it, their own events included; what follows is as of `watch`.
+        Raises:
+            watch.Expired, watch.TooLargeResourceVersion, watch.NotReady: as `list`.
+            watch.WatchError: any other, such as for a source that cannot do this after all: it is listed instead.
+        """
+        ...
+
+
+@runtime_checkable
+class OfOneKind(Protocol):
+    """A source that knows what kind its objects are, so that another kind among them is noticed."""
+
+    @property
+    def kind(self) -> str:
+        """Such as "Pod"; "" where it is not known."""
         ...
 
 

@@ -53,10 +53,43 @@ class StoreChange(msgspec.Struct, frozen=True, gc=False):
         return self.kind is StoreChangeKind.DELETED and self.final is None
 
 
-def object_key(obj: Object) -> str:
+class Tombstone(msgspec.Struct, frozen=True, gc=False):
+    """An object that is gone, and that nobody saw go: it was missing from a list, or another one has its name now.
+
+    It has the names of an object, so that what asks for no more takes either; `last_known` is its content as it was once.
+    Source: client-go tools/cache/delta_fifo.go, DeletedFinalStateUnknown.
+    """
+
+    last_known: Object
+    """The last state that was seen. There may have been others after it."""
+    revision: int
+    """Where it was found out; the deletion was before, or there."""
+
+    @property
+    def key(self) -> str:
+        """The storage key, as of Object."""
+        return self.last_known.key
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        return self.last_known.name
+
+    @property
+    def namespace(self) -> str:
+        """The namespace, "" where there is none."""
+        return self.last_known.namespace
+
+    @property
+    def uid(self) -> str:
+        """The uid: what has the name now, if anything, has another."""
+        return self.last_known.uid
+
+
+def object_key(obj: Object | Tombstone) -> str:
     """What a store calls an object: "namespace/name", or "name" without a namespace; its storage key if it has no name.
 
-    Source: client-go tools/cache/store.go, MetaNamespaceKeyFunc.
+    Source: client-go tools/cache/store.go, MetaNamespaceKeyFunc, DeletionHandlingMetaNamespaceKeyFunc.
     """
     return f"{obj.namespace}/{obj.name}" if obj.namespace and obj.name else obj.name or obj.key
 
@@ -185,6 +218,10 @@ class Store:
     def keys(self) -> tuple[str, ...]:
         """Their keys, in the order of `objects`. Cost: O(n)."""
         return tuple(self._objects)
+
+    def items(self) -> tuple[tuple[str, Object], ...]:
+        """Keys with their objects, in the order of `objects`. Cost: O(n)."""
+        return tuple(self._objects.items())
 
     def by_index(self, index: str, value: str) -> tuple[Object, ...]:
         """The objects that have `value` in `index`.

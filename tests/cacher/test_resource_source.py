@@ -1,0 +1,142 @@
+"""A resource as what an informer mirrors: its lists, streamed states, watches and heartbeats; and a cluster as a Client."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+import trio
+
+from cacher import Cluster, Resource, open_cluster
+from cacher._resource_source import HEARTBEAT_S
+from reflector import Changes, Client, PartClient, ResourceClient, StreamingListerWatcher
+from watch import InvalidSelector
+
+
+def pod(name: str, **labels: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"containers": [{"name": "c", "image": "nginx"}]},
+    }
+
+
+def told(changes: Changes) -> list[tuple[str, str]]:
+    return [(str(event.type), event.object.name) for event in changes.events]
+
+
+BOTH = pytest.mark.parametrize("cached", [True, False])
+
+
+def as_client(cluster: Cluster) -> Client:
+    return cluster
+
+
+def as_resource_client(resource: Resource) -> ResourceClient:
+    return resource
+
+
+def test_a_cluster_is_a_client_with_resources_and_parts(run_trio):
+    """mypy holds the types; here are the values, and what a part's verbs bring."""
+
+    async def main() -> None:
+        async with open_cluster(random=Random(1), checks_namespaces=False, name="here") as cluster:
+            client = as_client(cluster)
+            pods = client.resource("v1", "pods")
+            assert (client.name, pods.group_version, pods.plural) == ("here", "v1", "pods")
+            assert as_resource_client(cluster.resource("v1", "pods")) is pods
+            source: StreamingListerWatcher = cluster.resource("v1", "pods").lister_watcher()
+            assert isinstance(source, StreamingListerWatcher)
+            made = await pods.create(pod("a"), "team-a")
+            status: PartClient = pods.subresource("status")
+            patched = await status.patch("a", {"status": {"phase": "Running"}}, "team-a")
+            assert patched["status"]["phase"] == "Running"
+            assert (await status.get("a", "team-a"))["metadata"]["uid"] == made["metadata"]["uid"]
+            binding = {"metadata": {"name": "a"}, "target": {"kind": "Node", "name": "n1"}}
+            await pods.subresource("binding").create(binding, "team-a")
+            bound = await pods.get("a", "team-a")
+            assert bound["spec"]["nodeName"] == "n1"
+            changed = await status.update({**bound, "status": {"phase": "Failed"}}, "team-a", field_manager="me")
+            assert changed["status"]["phase"] == "Failed"
+
+    run_trio(main)
+
+
+def test_a_selector_that_cannot_be_is_refused_before_anything_is_asked(run_trio):
+    async def main() -> None:
+        async with open_cluster(random=Random(1)) as cluster:
+            with pytest.raises(InvalidSelector):
+                cluster.resource("v1", "pods").lister_watcher(labels="a=(")
+            with pytest.raises(InvalidSelector, match="nothing"):
+                cluster.resource("v1", "pods").lister_watcher(fields="spec.nothing=1")
+            with pytest.raises(ValueError, match="no namespace"):
+                cluster.resource("v1", "nodes").lister_watcher(namespace="team-a")
+
+    run_trio(main)
+
+
+@BOTH
+def test_lists_in_pages_are_of_one_revision_and_of_the_selection_alone(run_trio, cached):
+    async def main() -> None:
+        async with open_cluster(random=Random(1), checks_namespaces=False, watch_cache=cached) as cluster:
+            pods = cluster.resource("v1", "pods")
+            for name in ("a", "b", "c", "d"):
+                await pods.create(pod(name, app="x" if name != "c" else "y"), "team-a")
+            await pods.create(pod("z", app="x"), "team-b")
+            source = pods.lister_watcher(namespace="team-a", labels="app=x")
+            first = await source.list(page_size=2)
+            assert [obj.name for obj in first.objects] == ["a", "b"]
+            await pods.delete("d", "team-a", grace_period_s=0)
+            rest = await source.list(page_size=2, page=first.next_page)
+            assert ([obj.name for obj in rest.objects], rest.revision) == (["d"], first.revision)
+            assert rest.next_page == ""
+            newer = await source.list(resource_version=str(first.revision + 1))
+            assert [obj.name for obj in newer.objects] == ["a", "b"]
+            assert newer.revision >= first.revision + 1
+
+    run_trio(main)
+
+
+@BOTH
+def test_a_streamed_state_ends_with_its_revision_and_goes_on(run_trio, cached):
+    async def main() -> None:
+        async with open_cluster(random=Random(1), checks_namespaces=False, watch_cache=cached) as cluster:
+            pods = cluster.resource("v1", "pods")
+            await pods.create(pod("a", app="x"), "team-a")
+            await pods.create(pod("b", app="y"), "team-a")
+            async with pods.lister_watcher(labels={"app": "x"}).watch_list() as stream:
+                state: list[tuple[str, str]] = []
+                while True:
+                    changes = await stream.receive()
+                    state += told(changes)
+                    if changes.revision:
+                        break
+                assert (state, changes.revision) == ([("ADDED", "a")], cluster.etcd.revision)
+                await pods.create(pod("c", app="x"), "team-a")
+                after = await stream.receive()
+                assert (told(after), after.revision) == ([("ADDED", "c")], cluster.etcd.revision)
+
+    run_trio(main)
+
+
+@BOTH
+def test_a_quiet_watch_says_where_it_is_in_time_and_when_asked(run_trio, cached):
+    """Nothing at all is written: the cache has no bookmark to give."""
+
+    async def main() -> None:
+        async with open_cluster(random=Random(1), watch_cache=cached, compaction_period_s=0) as cluster:
+            source = cluster.resource("v1", "pods").lister_watcher()
+            listed = await source.list(resource_version="0")
+            async with source.watch(listed.revision, timeout_s=1000) as stream:
+                begun_s = trio.current_time()
+                assert await stream.receive() == Changes((), listed.revision)
+                assert trio.current_time() - begun_s == pytest.approx(HEARTBEAT_S)
+                await cluster.etcd.put("/registry/elsewhere/x", b"{}")
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(source.request_progress)
+                    assert await stream.receive() == Changes((), cluster.etcd.revision)
+                assert trio.current_time() - begun_s < HEARTBEAT_S + 2
+
+    run_trio(main)
