@@ -50,8 +50,9 @@ _MESSAGES = {
 
 
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What Kubernetes has as constants."""
+    """How fast it works; most are constants in Kubernetes."""
 
+    workers: int = 5
     first_backoff_s: float = 10.0
     most_backoff_s: float = 600.0
     burst: int = BURST

@@ -144,7 +144,9 @@ def test_a_path_with_some_of_its_files_is_found_so_that_the_missing_one_is_named
 
 
 def test_an_unknown_name_is_answered_with_those_there_are_and_the_nearest():
-    with pytest.raises(TraceNotFound, match=r"rolout.*did you mean rollout\?.*there is finalizers-and-gc, rollout") as caught:
+    with pytest.raises(
+        TraceNotFound, match=r"rolout.*did you mean rollout\?.*there is finalizers-and-gc, rollout"
+    ) as caught:
         find_trace("rolout")
     assert caught.value.names == ("finalizers-and-gc", "rollout")
     with pytest.raises(TraceNotFound) as caught:
