@@ -7,6 +7,8 @@ A `SharedInformer` keeps such a copy and tells handlers what becomes of it; `Sha
 A `Store` is such a copy: objects by key and by index, and what each step changed; a `Lister` reads it. A `WorkQueue` hands keys
 to workers: each key once, never to two at a time, delayed and slowed down after failures.
 `Expectations` say which of a controller's own writes its copy has yet to show.
+
+`connect` makes all of this work on an API server over HTTP (`reflector.http`).
 """
 
 from __future__ import annotations
@@ -64,3 +66,4 @@ from ._store import Tombstone as Tombstone
 from ._store import object_key as object_key
 from ._workqueue import QueueShutDown as QueueShutDown
 from ._workqueue import WorkQueue as WorkQueue
+from .http import connect as connect

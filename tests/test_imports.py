@@ -29,6 +29,12 @@ PURE = [
     "reflector/_backoff.py",
     "reflector/_client.py",
     "reflector/_handler_queue.py",
+    "reflector/http/_answers.py",
+    "reflector/http/_fields.py",
+    "reflector/http/_kubeconfig.py",
+    "reflector/http/_paths.py",
+    "reflector/http/_settings.py",
+    "reflector/http/_wire.py",
     "reflector/_indexer.py",
     "reflector/_lister.py",
     "reflector/_queue_state.py",
@@ -124,6 +130,8 @@ DOORS = {
     "etcd3": ETCD,
     "grpc": ETCD,
     "google": ETCD,
+    "h11": ["reflector/http/_connection.py"],
+    "yaml": ["reflector/http/_yaml.py"],
     "jsonpatch": ["cacher/registry/patch/_json_patch.py"],
     "cel_expr_python": ["cacher/registry/schema/_cel_library.py", "cacher/registry/schema/_cel_program.py"],
     "re2": ["cacher/registry/schema/_patterns.py"],
@@ -135,7 +143,13 @@ DOORS = {
 JUDGES = "cacher/simulation/judges/*.py"
 JUDGES_MAY_IMPORT = ("watch", "msgspec", "cacher.simulation._history", "cacher.simulation.judges")
 
-IMPORTED_AS = {"cel-expr-python": "cel_expr_python", "google-re2": "re2", "grpcio": "grpc", "protobuf": "google"}
+IMPORTED_AS = {
+    "cel-expr-python": "cel_expr_python",
+    "google-re2": "re2",
+    "grpcio": "grpc",
+    "protobuf": "google",
+    "PyYAML": "yaml",
+}
 """Distributions whose packages have other names."""
 
 FILES = source.python_files(*source.PACKAGES, "scenarios", "benchmarks")
