@@ -191,7 +191,8 @@ class Resource(Writes):
             watch.InvalidSelector: the text says where.
             ValueError: a namespace is given where there is none.
         """
-        return ResourceListerWatcher(self._find_reader, self.ready, self._selector(namespace, None, labels, fields))
+        selector = self._selector(namespace, None, labels, fields)
+        return ResourceListerWatcher(self._find_reader, self.ready, selector, self.info.kind)
 
     def statistics(self) -> CacherStatistics:
         """The cache's figures now; all 0 where there is none."""

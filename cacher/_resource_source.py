@@ -37,9 +37,13 @@ class ResourceListerWatcher:
     Args:
         reader: what the resource is read from now.
         ready: returns once lists are answered; starts the cache where nobody has.
+        kind: of the objects; "" where it is not known.
     """
 
-    def __init__(self, reader: Callable[[], Reader], ready: Callable[[], Awaitable[None]], selector: Selector) -> None:
+    def __init__(
+        self, reader: Callable[[], Reader], ready: Callable[[], Awaitable[None]], selector: Selector, kind: str = ""
+    ) -> None:
+        self.kind = kind
         self._find_reader = reader
         self._ready = ready
         self._selector = selector

@@ -25,6 +25,7 @@ from ._client import ResourceClient as ResourceClient
 from ._expectations import Expectations as Expectations
 from ._expectations import Expected as Expected
 from ._expectations import UidExpectations as UidExpectations
+from ._handlers import Filtered as Filtered
 from ._handlers import Functions as Functions
 from ._handlers import Handler as Handler
 from ._handlers import HandlerFailed as HandlerFailed
@@ -46,10 +47,18 @@ from ._lister import ObjectNotFound as ObjectNotFound
 from ._lister_watcher import Changes as Changes
 from ._lister_watcher import ChangeStream as ChangeStream
 from ._lister_watcher import ListerWatcher as ListerWatcher
+from ._lister_watcher import OfOneKind as OfOneKind
 from ._lister_watcher import Page as Page
 from ._lister_watcher import ReflectorStore as ReflectorStore
 from ._lister_watcher import Replacement as Replacement
 from ._lister_watcher import StreamingListerWatcher as StreamingListerWatcher
+from ._mutations import ObjectMutated as ObjectMutated
+from ._promises import BrokenPromise as BrokenPromise
+from ._promises import EndlessList as EndlessList
+from ._promises import ObjectCheck as ObjectCheck
+from ._promises import ObjectOfAnotherKind as ObjectOfAnotherKind
+from ._promises import ObjectWithoutUid as ObjectWithoutUid
+from ._promises import WatchSilent as WatchSilent
 from ._queue_state import DurationStatistics as DurationStatistics
 from ._queue_state import WorkQueueStatistics as WorkQueueStatistics
 from ._rate_limits import BucketLimiter as BucketLimiter

@@ -67,6 +67,37 @@ class Functions:
         self.on_delete = on_delete or _nothing
 
 
+@final
+class Filtered:
+    """A Handler that tells another of the objects that `wants` lets through: one that comes to be wanted is added, one that no
+    longer is, is deleted.
+
+    Source: client-go tools/cache/controller.go, FilteringResourceEventHandler.
+    """
+
+    def __init__(self, handler: Handler, wants: Callable[[Object], bool]) -> None:
+        self._handler = handler
+        self._wants = wants
+
+    def on_add(self, obj: Object, is_in_initial_list: bool, /) -> object:
+        """See Handler.on_add."""
+        return self._handler.on_add(obj, is_in_initial_list) if self._wants(obj) else None
+
+    def on_update(self, old: Object, new: Object, /) -> object:
+        """See Handler.on_update."""
+        was, is_now = self._wants(old), self._wants(new)
+        if was and is_now:
+            return self._handler.on_update(old, new)
+        if is_now:
+            return self._handler.on_add(new, False)
+        return self._handler.on_delete(old) if was else None
+
+    def on_delete(self, obj: Object | Tombstone, /) -> object:
+        """See Handler.on_delete."""
+        known = obj.last_known if isinstance(obj, Tombstone) else obj
+        return self._handler.on_delete(obj) if self._wants(known) else None
+
+
 def _nothing(*_: object) -> None:
     return
 

@@ -32,7 +32,9 @@ from ._handler_queue import Batch
 from ._handlers import Handler, HandlerStatistics, InformerStopped, Registration
 from ._indexer import IndexFunction
 from ._lister import Lister
-from ._lister_watcher import Changes, ListerWatcher, Replacement
+from ._lister_watcher import Changes, ListerWatcher, OfOneKind, Replacement
+from ._mutations import CHECK_PERIOD_S, MutationDetector
+from ._promises import ObjectCheck
 from ._reflector import Reflector, ReflectorStatistics
 from ._store import Store, StoreChange, StoreChangeKind
 
@@ -40,6 +42,12 @@ QUEUE_SIZE = 1024
 """Changes that a handler may lag behind before they are merged. Source: shared_informer.go, initialBufferSize."""
 LIVE_WITHIN_S = 90.0
 """A copy that heard nothing for longer is not live: bookmarks come every 60 s, and a second and a half later at most."""
+INACTIVITY_S = 70.0
+"""A stream that is silent for longer is resumed: bookmarks come every 60 s, and servers keep 75 s of history at least."""
+WATCH_TIMEOUT_S = 300.0
+"""A watch is left after this, or up to twice it. Source: client-go tools/cache/reflector.go, defaultMinWatchTimeout."""
+OBJECTS_MAX = 1_000_000
+"""A list of more objects is taken for endless: some 3 GB of pods, six times the largest cluster that Kubernetes supports."""
 PROGRESS_PERIOD_S = 0.1
 """How often the source is asked how far it is while somebody waits for a revision."""
 
@@ -80,6 +88,13 @@ class SharedInformer:
             raises ends the run.
         resync_s: how often handlers are told of all objects again, by on_update; 0: never. A handler may have its own.
         backoff: the waits after failures; client-go's by default.
+        kind: of the objects, such as "Pod", where the source does not know it itself: another one is a BrokenPromise.
+        requires_uid: an object without a uid is a BrokenPromise, as no API server sends one. False for objects that were written
+            into a store by hand; a deletion and re-creation that nobody watched is then told as an update.
+        streams: ask for the state as a stream where the source can.
+        page_size, inactivity_s, watch_timeout_s, objects_max: see Reflector.
+        on_failure: called with every failure of the source; `last_failure` has the last.
+        detects_mutations: for tests: compare all objects with copies every second; a difference ends the run with ObjectMutated.
     """
 
     def __init__(
@@ -92,6 +107,15 @@ class SharedInformer:
         transform: Transform | None = None,
         resync_s: float = 0,
         backoff: BackoffPolicy | None = None,
+        kind: str = "",
+        requires_uid: bool = True,
+        streams: bool = True,
+        page_size: int | None = None,
+        inactivity_s: float = INACTIVITY_S,
+        watch_timeout_s: float = WATCH_TIMEOUT_S,
+        objects_max: int = OBJECTS_MAX,
+        on_failure: Callable[[Exception], None] | None = None,
+        detects_mutations: bool = False,
     ) -> None:
         self.name = name
         self.store = Store(indexes)
@@ -100,7 +124,23 @@ class SharedInformer:
         self._source = source
         self._resync_s = resync_s
         self._feed = _Feed(self, transform)
-        self._reflector = Reflector(source, self._feed, random=random, first_list="0", backoff=backoff, name=name)
+        known_kind = source.kind if isinstance(source, OfOneKind) else ""
+        self._reflector = Reflector(
+            source,
+            self._feed,
+            random=random,
+            first_list="0",
+            backoff=backoff,
+            name=name,
+            streams=streams,
+            page_size=page_size,
+            inactivity_s=inactivity_s,
+            watch_timeout_s=watch_timeout_s,
+            objects_max=objects_max,
+            check=ObjectCheck(kind=kind or known_kind, requires_uid=requires_uid),
+            on_failure=on_failure,
+        )
+        self._mutations = MutationDetector() if detects_mutations else None
         self._registrations: list[Registration] = []
         self._added = 0
         self._nursery: trio.Nursery | None = None
@@ -117,7 +157,8 @@ class SharedInformer:
         """Mirror and tell until cancelled; started once the first list is in the store. Once only.
 
         Raises:
-            RuntimeError: it has been run before, an index function or the transform failed: mistakes in the program.
+            RuntimeError: it has been run before.
+            IndexFunctionFailed, ObjectMutated, or what the transform raised, in an ExceptionGroup: mistakes in the program.
         """
         if self._has_begun:
             raise RuntimeError(f"the informer {self.name!r} has been run before: make another")
@@ -128,6 +169,8 @@ class SharedInformer:
                 for registration in self._registrations:
                     nursery.start_soon(registration.run, name=f"handler {registration.name}")
                 nursery.start_soon(self._ask_while_awaited)
+                if self._mutations is not None:
+                    nursery.start_soon(self._detect, self._mutations)
                 await self._reflector.run(task_status=task_status)
         finally:
             self._stop()
@@ -221,6 +264,11 @@ class SharedInformer:
             self._nursery.start_soon(registration.run, name=f"handler {registration.name}")
         return registration
 
+    @property
+    def last_failure(self) -> Exception | None:
+        """The last failure of the source, a BrokenPromise where it lied; None where there was none. All are waited out."""
+        return self._reflector.last_failure
+
     def statistics(self) -> InformerStatistics:
         """How it is doing. Cost: O(handlers), and O(changes that wait in queues that are full)."""
         return InformerStatistics(
@@ -243,6 +291,8 @@ class SharedInformer:
             batch = Batch(changes, self.store.revision, self._heard_s, is_initial=is_first)
             for registration in self._registrations:
                 registration.put(batch)
+        if self._mutations is not None:
+            self._mutations.note(changes, self._heard_s)
         self._synced.set()
         while self._waiting and self._waiting[0].revision <= self.store.revision:
             heapq.heappop(self._waiting).over.set()
@@ -268,6 +318,11 @@ class SharedInformer:
                     await self._source.request_progress()  # it may be lost; the next one follows
                 await trio.sleep(PROGRESS_PERIOD_S)
             self._awaited = trio.Event()
+
+    async def _detect(self, mutations: MutationDetector) -> None:
+        while True:
+            await trio.sleep(CHECK_PERIOD_S)
+            mutations.check(trio.current_time())
 
 
 class _Waiting:

@@ -31,15 +31,26 @@ class SharedInformers:
         random: chance for their waits.
         transform: of every informer; None: objects are kept whole.
         resync_s: of every informer.
+        requires_uid: of every informer.
+        detects_mutations: of every informer.
     """
 
     def __init__(
-        self, client: Client, *, random: Random, transform: Transform | None = None, resync_s: float = 0
+        self,
+        client: Client,
+        *,
+        random: Random,
+        transform: Transform | None = None,
+        resync_s: float = 0,
+        requires_uid: bool = True,
+        detects_mutations: bool = False,
     ) -> None:
         self._client = client
         self._random = random
         self._transform = transform
         self._resync_s = resync_s
+        self._requires_uid = requires_uid
+        self._detects_mutations = detects_mutations
         self._informers: dict[Words, SharedInformer] = {}
         self._nursery: trio.Nursery | None = None
         self._has_begun = False
@@ -76,6 +87,8 @@ class SharedInformers:
             name="/".join(filter(None, (self._client.name, version, plural, str(selector)))),
             transform=self._transform,
             resync_s=self._resync_s,
+            requires_uid=self._requires_uid,
+            detects_mutations=self._detects_mutations,
         )
         if self._nursery is not None:
             self._nursery.start_soon(made.run, name=f"informer {made.name}")
@@ -85,6 +98,11 @@ class SharedInformers:
     def informers(self) -> tuple[SharedInformer, ...]:
         """Those that were asked for, oldest first."""
         return tuple(self._informers.values())
+
+    @property
+    def unsynced(self) -> tuple[SharedInformer, ...]:
+        """Those of them that have yet to sync: what a `wait_until_synced` that takes long is waiting for."""
+        return tuple(informer for informer in self._informers.values() if not informer.has_synced)
 
     async def run(self) -> None:
         """Run all of them, also those that are asked for later, until cancelled. Once only.
@@ -112,5 +130,5 @@ class SharedInformers:
             InformerStopped: one of them stopped before.
         """
         await trio.lowlevel.checkpoint()
-        while lagging := [informer for informer in self._informers.values() if not informer.has_synced]:
+        while lagging := self.unsynced:
             await lagging[0].wait_until_synced()

@@ -98,6 +98,16 @@ class StreamingListerWatcher(ListerWatcher, Protocol):
         ...
 
 
+@runtime_checkable
+class OfOneKind(Protocol):
+    """A source that knows what kind its objects are, so that another kind among them is noticed."""
+
+    @property
+    def kind(self) -> str:
+        """Such as "Pod"; "" where it is not known."""
+        ...
+
+
 class Replacement(msgspec.Struct, frozen=True):
     """The result of a (re)list, and what it says disappeared since."""
 

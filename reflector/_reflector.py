@@ -5,22 +5,33 @@ server it feeds an informer. It asks, writes and waits; `_state` decides. It hol
 time, so its memory is the source's: two copies of the objects during a relist, nothing in between.
 
 Source: client-go tools/cache/reflector.go.
-Differs: every list asks for `page_size` objects a page, also one "not older than N"; watches have no timeout of their
-own (an HTTP source brings one); there is no resync, which replays local state and is the informer's.
+Differs: a watch that is silent for too long is given up, where client-go waits for its connection to notice; there is no resync,
+which replays local state and is the informer's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from math import inf
 from typing import final
 
 import msgspec
 import trio
 
-from watch import InvalidSelector, NotReady, TooLargeResourceVersion, WatchError
+from watch import EventType, InvalidSelector, NotReady, Object, TooLargeResourceVersion, WatchError
 
 from ._backoff import Backoff, BackoffPolicy, Chance
-from ._lister_watcher import Changes, ChangeStream, ListerWatcher, Page, ReflectorStore, Replacement
+from ._lister_watcher import (
+    Changes,
+    ChangeStream,
+    ListerWatcher,
+    Page,
+    ReflectorStore,
+    Replacement,
+    StreamingListerWatcher,
+)
+from ._promises import BrokenPromise, Check, WatchSilent, check_length, check_state_length
 from ._state import (
     Action,
     Empty,
@@ -28,21 +39,26 @@ from ._state import (
     Listed,
     Listing,
     State,
+    Streaming,
     Watching,
+    begin,
     check_changes,
     check_page,
     list_failure,
     open_failure,
+    page_size,
+    state_failure,
     step,
     stream_failure,
 )
 
-PAGE_SIZE = 500
-"""Objects a page. Source: client-go tools/pager/pager.go, defaultPageSize; kube-apiserver's cache asks for 10,000."""
 SHORT_WATCH_S = 1.0
 """A stream that ends sooner and brought nothing new is a failure, and waits. Source: client-go VeryShortWatchError."""
 RETRY_AFTER_MAX_S = 60.0
 """A source that asks for patience gets this much: twice what kube-apiserver asks for at most."""
+STATE_SILENCE_S = 30.0
+"""A streamed state that goes on bringing nothing is listed instead: a server has it at hand, and ends it within about a second.
+client-go waits for ever, and says so every 10 s."""
 
 _RETRIED = (WatchError, trio.BrokenResourceError, trio.EndOfChannel, trio.TooSlowError, OSError)
 _CAUGHT = (*_RETRIED, ExceptionGroup)  # a group only to look inside: see _cause
@@ -53,11 +69,11 @@ class ReflectorStatistics(msgspec.Struct, frozen=True):
 
     name: str
     state: str
-    """Empty, Listing, Listed or Watching."""
+    """Empty, Listing, Streaming, Listed or Watching."""
     last_revision: int
     """The store holds everything up to here; 0 before the first list."""
     lists: int
-    """Complete lists put into the store."""
+    """Complete lists put into the store, streamed ones among them."""
     relists: int
     """Those of them after the first."""
     resumes: int
@@ -92,15 +108,24 @@ class Reflector:
 
     Args:
         random: chance for the waits, `random.Random` or alike.
-        page_size: objects a page; 0 asks for everything at once.
+        page_size: objects a page; 0 asks for everything at once. By default 500, and everything at once where the list is to
+            be "not older than N", which a cache answers as a whole.
         first_list: what the first list asks for: "" the latest (a server's cache), "0" whatever the source has (an
             informer, which may thus begin in the past).
         backoff: the waits after failures; client-go's unless said otherwise.
         pause: the waits between two rounds of list and watch, where they are to be others than those before a watch that was
             refused is asked for again, and to grow on their own; kube-apiserver's cache has a second, always.
         name: for statistics and error messages.
+        streams: ask for states as streams, where the source is a StreamingListerWatcher, and list where that fails.
+        inactivity_s: a stream that brings nothing for so long is taken for lost and resumed, and a list that takes so long has
+            failed. Choose more than the source's period of bookmarks.
+        watch_timeout_s: a watch is left and resumed after this time, or up to twice it, by chance: so that clients of several
+            servers spread over them again.
+        objects_max: a list of more objects is taken for endless; 0: none is.
+        check: called with each object that comes; raises a BrokenPromise where the source is not to be believed.
         on_interrupted: called with the reason when watching is given up for a relist: from then to the next `replace`
             the store falls behind. Not called for a resume, nor for further failures on the way.
+        on_failure: called with every failure, before what comes of it.
         on_list_failed: called with the reason when a list failed, before the wait for the next one; not where it is asked
             for in another way at once.
     """
@@ -111,21 +136,39 @@ class Reflector:
         store: ReflectorStore,
         *,
         random: Chance,
-        page_size: int = PAGE_SIZE,
+        page_size: int | None = None,
         first_list: str = "",
         backoff: BackoffPolicy | None = None,
         pause: BackoffPolicy | None = None,
         name: str = "",
+        streams: bool = False,
+        inactivity_s: float = inf,
+        watch_timeout_s: float = inf,
+        objects_max: int = 0,
+        check: Check | None = None,
         on_interrupted: Callable[[str], None] | None = None,
         on_list_failed: Callable[[str], None] | None = None,
+        on_failure: Callable[[Exception], None] | None = None,
     ) -> None:
         if first_list not in ("", "0"):
             raise ValueError(
                 f'first_list is {first_list!r}: choose "" for the latest or "0" for whatever the source has'
             )
-        if page_size < 0:
+        if page_size is not None and page_size < 0:
             raise ValueError(f"page_size is {page_size}: choose a number of objects, or 0 for no limit")
+        if not (inactivity_s > 0 and watch_timeout_s > 0):
+            raise ValueError(
+                f"inactivity_s {inactivity_s:g}, watch_timeout_s {watch_timeout_s:g}: choose more than 0 s"
+            )
         self._source = lister_watcher
+        self._streaming = lister_watcher if isinstance(lister_watcher, StreamingListerWatcher) else None
+        self._streams = streams
+        self._inactivity_s = inactivity_s
+        self._watch_timeout_s = watch_timeout_s
+        self._objects_max = objects_max
+        self._check = check
+        self._random = random
+        self._is_paged = False  # a list at "0" came in pages: there is no cache
         self._store = store
         self._page_size = page_size
         self._backoff = Backoff(random, backoff)
@@ -133,14 +176,17 @@ class Reflector:
         self._name = name
         self._on_interrupted = on_interrupted
         self._on_list_failed = on_list_failed
+        self._on_failure = on_failure
         self._state: State = Empty(first_list)
         self._has_begun = False
+        self._tell_started: Callable[[], None] | None = None
         self._wait_s = 0.0
         self._last_revision = 0
         self._lists = self._resumes = self._pages = self._failures = 0
         self._changes = self._events = self._bookmarks = 0
         self._backoff_total_s = 0.0
-        self._last_error = ""
+        self.last_failure: Exception | None = None
+        """The last failure itself; None where there was none."""
         self._last_heard_s: float | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -156,22 +202,21 @@ class Reflector:
         if self._has_begun:
             raise RuntimeError(f"the reflector {self._name!r} has been run before: make another")
         self._has_begun = True
-        has_started = False
+        self._tell_started = task_status.started
         while True:
             await self._wait()
             state = self._state
             match state:
                 case Empty():
-                    self._take(Input.BEGUN)
+                    self._take(begin(state, can_stream=self._streams and self._streaming is not None))
                 case Listing():
                     await self._list(state)
+                case Streaming():
+                    await self._stream(state)
                 case Listed():
                     await self._watch(state)
                 case Watching():
                     raise AssertionError("a watch is left only by way of a failure")
-            if self._lists and not has_started:
-                has_started = True
-                task_status.started()
 
     def statistics(self) -> ReflectorStatistics:
         """What has been done so far."""
@@ -195,11 +240,14 @@ class Reflector:
     # Questions to the source: each asks what the state stands for and tells the table what came.
 
     async def _list(self, state: Listing) -> None:
-        page_size = 0 if state.is_whole else self._page_size
+        size = page_size(state, self._page_size, is_paged=self._is_paged)
         asked_for = "" if state.next_page else state.resource_version  # a page's token holds its revision
         try:
-            page = await self._source.list(resource_version=asked_for, page_size=page_size, page=state.next_page)
+            with trio.fail_after(self._inactivity_s):
+                page = await self._source.list(resource_version=asked_for, page_size=size, page=state.next_page)
             check_page(state, page)
+            check_length(state.pages, page, self._objects_max)
+            self._check_objects(page)
         except _CAUGHT as error:
             cause = _cause(error)
             if cause is None:
@@ -208,17 +256,45 @@ class Reflector:
         else:
             self._last_heard_s = trio.current_time()
             self._pages += 1
+            self._is_paged |= bool(page.next_page) and state.resource_version == "0"
             self._take(Input.PAGE_ARRIVED if page.next_page else Input.LIST_COMPLETE, page)
+
+    async def _stream(self, state: Streaming) -> None:
+        """Opens a stream, takes the state from it, and stays on it as on a watch."""
+        assert self._streaming is not None, "a source that cannot stream is listed"
+        timeout_s = self._drawn_timeout()
+        limit = _Limit(min(self._inactivity_s, STATE_SILENCE_S), inf if timeout_s is None else timeout_s)
+        is_open = False
+        try:
+            with limit.scope:
+                async with self._streaming.watch_list(resource_version=state.asked_for, timeout_s=timeout_s) as stream:
+                    is_open = True
+                    self._take(Input.STATE_COMPLETE, await self._receive_state(stream, limit))
+                    limit.allow(self._inactivity_s)
+                    await self._receive(stream, limit)
+            limit.raise_if_over()
+        except _CAUGHT as error:
+            cause = _cause(error)
+            if cause is None:
+                raise
+            if self._state is state:
+                self._fail(state_failure(state, cause, is_open=is_open), cause)
+            else:
+                self._leave(cause, is_short=False)
 
     async def _watch(self, state: Listed) -> None:
         """Opens a watch and stays until it fails. The stream is closed when this returns, so no wait holds one open."""
         opened_s = trio.current_time()
+        timeout_s = self._drawn_timeout()
+        limit = _Limit(self._inactivity_s, inf if timeout_s is None else timeout_s)
         try:
-            async with self._source.watch(state.revision) as stream:
-                opened_s = self._last_heard_s = trio.current_time()
-                self._resumes += state.has_watched
-                self._take(Input.WATCH_OPENED)
-                await self._receive(stream)
+            with limit.scope:
+                async with self._opened(state.revision, timeout_s) as stream:
+                    opened_s = self._last_heard_s = trio.current_time()
+                    self._resumes += state.has_watched
+                    self._take(Input.WATCH_OPENED)
+                    await self._receive(stream, limit)
+            limit.raise_if_over()
         except _CAUGHT as error:
             cause = _cause(error)
             if cause is None:
@@ -229,23 +305,57 @@ class Reflector:
             # A bookmark at the revision that was known is nothing new: a source that sends one and hangs up would
             # otherwise be asked again without end and without a pause.
             is_short = trio.current_time() - opened_s < SHORT_WATCH_S and self._last_revision == state.revision
-            seen = stream_failure(cause, is_short=is_short)
-            if seen is Input.STREAM_ENDED and isinstance(cause, trio.EndOfChannel):
-                self._take(seen)  # every watch over HTTP ends so, after some minutes: no failure
-            else:
-                self._fail(seen, cause)
+            self._leave(cause, is_short=is_short)
 
-    async def _receive(self, stream: ChangeStream) -> None:
+    def _opened(self, revision: int, timeout_s: float | None) -> AbstractAsyncContextManager[ChangeStream]:
+        if self._streaming is None or timeout_s is None:
+            return self._source.watch(revision)
+        return self._streaming.watch(revision, timeout_s=timeout_s)
+
+    def _drawn_timeout(self) -> float | None:
+        if self._watch_timeout_s == inf:
+            return None
+        return self._watch_timeout_s * (1 + self._random.random())
+
+    async def _receive_state(self, stream: ChangeStream, limit: _Limit) -> Page:
+        """All that a stream brings up to the first revision, as one page."""
+        objects: dict[str, Object] = {}
+        events = 0
         while True:
             changes = await stream.receive()
             self._last_heard_s = trio.current_time()
+            limit.heard(self._last_heard_s)
+            for event in changes.events:
+                if event.type is EventType.DELETED:
+                    objects.pop(event.key, None)
+                else:
+                    objects[event.key] = event.object
+            events += len(changes.events)
+            check_state_length(len(objects), events, self._objects_max)
+            if changes.revision:
+                page = Page(tuple(sorted(objects.values(), key=_key)), changes.revision)
+                self._check_objects(page)
+                return page
+
+    async def _receive(self, stream: ChangeStream, limit: _Limit) -> None:
+        while True:
+            changes = await stream.receive()
+            self._last_heard_s = trio.current_time()
+            limit.heard(self._last_heard_s)
             assert isinstance(self._state, Watching), self._state.kind
             check_changes(self._state, changes)
+            if self._check is not None:
+                for event in changes.events:
+                    self._check(event.object)
             try:
                 self._take(Input.CHANGES_ARRIVED, changes)
             except _CAUGHT as error:
                 # The store's own mistake must not pass for a failure of the source, which is waited out.
                 raise RuntimeError(f"the store failed at revision {changes.revision}: {_text(error)}") from error
+
+    @property
+    def _last_error(self) -> str:
+        return "" if self.last_failure is None else _text(self.last_failure)
 
     async def _wait(self) -> None:
         if self._wait_s:
@@ -254,9 +364,28 @@ class Reflector:
 
     # Synchronous from here on: nobody sees a half of it.
 
+    def _check_objects(self, page: Page) -> None:
+        if self._check is not None:
+            for obj in page.objects:
+                self._check(obj)
+                if obj.revision > page.revision:
+                    raise BrokenPromise(
+                        f"{obj.key!r} of revision {obj.revision} in a list at {page.revision}: list again"
+                    )
+
+    def _leave(self, cause: Exception, *, is_short: bool) -> None:
+        """An open stream is over."""
+        seen = stream_failure(cause, is_short=is_short)
+        if seen is Input.STREAM_ENDED and isinstance(cause, trio.EndOfChannel):
+            self._take(seen)  # every watch over HTTP ends so, after some minutes: no failure
+        else:
+            self._fail(seen, cause)
+
     def _fail(self, seen: Input, error: Exception) -> None:
         self._failures += 1
-        self._last_error = _text(error)
+        self.last_failure = error
+        if self._on_failure is not None:
+            self._on_failure(error)
         asked_s = error.retry_after_s if isinstance(error, NotReady | TooLargeResourceVersion) else 0.0
         self._take(seen, retry_after_s=min(asked_s, RETRY_AFTER_MAX_S))
         if seen is Input.LIST_FAILED and self._on_list_failed is not None:
@@ -267,7 +396,7 @@ class Reflector:
         decided = step(self._state, seen, payload)
         for action in decided.actions:
             if action is Action.REPLACE:
-                assert isinstance(payload, Page), "LIST_COMPLETE brings its last page"
+                assert isinstance(payload, Page), "LIST_COMPLETE brings its last page, STATE_COMPLETE all"
                 self._replace(payload)
             elif action is Action.APPLY:
                 assert isinstance(payload, Changes), "CHANGES_ARRIVED brings its changes"
@@ -284,13 +413,16 @@ class Reflector:
 
     def _replace(self, last: Page) -> None:
         """Cost: O(n), and O(g log g) for the g objects that are gone."""
-        assert isinstance(self._state, Listing), self._state.kind
-        objects = self._state.objects(last)
+        assert isinstance(self._state, Listing | Streaming), self._state.kind
+        objects = self._state.objects(last) if isinstance(self._state, Listing) else last.objects
         listed = {found.key for found in objects}
         gone = sorted((held for held in self._store.objects() if held.key not in listed), key=lambda held: held.key)
         self._store.replace(Replacement(objects, last.revision, tuple(gone)))
         self._last_revision = last.revision
         self._lists += 1
+        if self._tell_started is not None:
+            self._tell_started()
+            self._tell_started = None
 
     def _apply(self, changes: Changes) -> None:
         if changes.events:
@@ -301,6 +433,44 @@ class Reflector:
             self._store.bookmark(changes.revision)
             self._bookmarks += 1
         self._last_revision = changes.revision
+
+
+class _Limit:
+    """When a stream is to be given up: at the end of its time, which is in order, and before that when it is silent.
+
+    The deadline is moved at most SHIFTS times in a silence's length, so that a busy stream does not pay for it.
+    """
+
+    SHIFTS = 64
+
+    def __init__(self, silence_s: float, timeout_s: float) -> None:
+        now = trio.current_time()
+        self._ends_at_s = now + timeout_s
+        self.scope = trio.CancelScope()
+        self.allow(silence_s)
+
+    def allow(self, silence_s: float) -> None:
+        """A silence may last so long from now on."""
+        self._silence_s = silence_s
+        self._shift_at_s = -inf
+        self.heard(trio.current_time())
+
+    def heard(self, now: float) -> None:
+        """Something came."""
+        if now >= self._shift_at_s:
+            self.scope.deadline = min(now + self._silence_s, self._ends_at_s)
+            self._shift_at_s = now + self._silence_s / self.SHIFTS
+
+    def raise_if_over(self) -> None:
+        """Raises what a stream that was given up is over by."""
+        if self.scope.cancelled_caught:
+            if trio.current_time() >= self._ends_at_s:
+                raise trio.EndOfChannel("the watch has lasted for as long as was drawn")
+            raise WatchSilent(self._silence_s)
+
+
+def _key(obj: Object) -> str:
+    return obj.key
 
 
 def _cause(error: Exception) -> Exception | None:

@@ -3,11 +3,12 @@
 Everything that decides lives in this file; `_reflector` asks the source, writes the store and sleeps. What to ask next
 follows from the state alone, what to do on the way from the table:
 
-    state     the question it stands for              leaves with
-    Empty     (none: it begins at once)               BEGUN
-    Listing   list(...), the page that it names       a page, or why there was none
-    Listed    watch(revision), opened                 WATCH_OPENED, or why it was not
-    Watching  receive() on the open stream            changes, or why there are no more
+    state      the question it stands for              leaves with
+    Empty      (none: it begins at once)               BEGUN, STREAM_BEGUN
+    Listing    list(...), the page that it names       a page, or why there was none
+    Streaming  watch_list(...), up to its state's end  the whole state, or why there was none
+    Listed     watch(revision), opened                 WATCH_OPENED, or why it was not
+    Watching   receive() on the open stream            changes, or why there are no more
 
             BEGUN            LIST_COMPLETE          WATCH_OPENED
     Empty ─────────► Listing ─────────────► Listed ─────────────► Watching ──┐ CHANGES_ARRIVED
@@ -21,7 +22,17 @@ follows from the state alone, what to do on the way from the table:
      └──────────────────────────────────────┴───────────────────────┘
         WATCH_EXPIRED, WATCH_FAILED / INTERRUPT, PAUSE
 
+    and where the source can stream its state:
+
+    Empty ── STREAM_BEGUN ──► Streaming ── STATE_COMPLETE / REPLACE ──► Watching
+      ▲                       │  │ ▲ │
+      └── STATE_LOST / PAUSE ─┘  │ └─┘ STATE_REFUSED / BACK_OFF, LIST_EXPIRED *, LIST_TOO_LARGE *
+          (CUTS_MAX times)       └── STATE_REFUTED ──► Listing
+
     * a retry at once, which is to be had once.
+
+A state that cannot be had as a stream is listed: at once, where the source says so, breaks a promise, or never comes to an
+end; after CUTS_MAX streams that were lost in the midst of it. The next relist tries a stream again.
 
 There are two waits. BACK_OFF is for a source that cannot serve a watch now, and says nothing of the list, which still stands.
 PAUSE is what stands between one round of list and watch and the next; a server's cache keeps it short, since it is not
@@ -31,9 +42,10 @@ A resource version that a list could not be had at is forgotten for "" (the late
 until a list succeeds. A relist after 410 asks "not older than what I have seen": so that a herd of clients is served by
 caches and not by etcd, and that nobody travels back in time.
 
-Source: client-go tools/cache/reflector.go (list, watch, handleAnyWatch) and tools/pager/pager.go.
-Differs: a lost stream, or one that ends within a second, resumes and never relists; a "" list that is refused is not
-repeated at once, since there is nothing less to ask for.
+Source: client-go tools/cache/reflector.go (list, watch, watchList, handleAnyWatch) and tools/pager/pager.go.
+Differs: a state that is streamed and lost is asked for CUTS_MAX times, there without end; a lost stream, or one that ends
+within a second, resumes and never relists; a "" list that is refused is not repeated at once, since there is nothing less to
+ask for.
 """
 
 from __future__ import annotations
@@ -46,11 +58,19 @@ import msgspec
 from watch import Expired, NotReady, Object, TooLargeResourceVersion, WatchError
 
 from ._lister_watcher import Changes, Page
+from ._promises import BrokenPromise as BrokenPromise
+from ._promises import EndlessList, WatchSilent
+
+PAGE_SIZE = 500
+"""Objects a page where nobody chose. Source: client-go tools/pager/pager.go, defaultPageSize."""
+CUTS_MAX = 3
+"""Streams that were lost before their state was complete; then it is listed. About 6 s of waits go by until then."""
 
 
 class Kind(enum.Enum):
     EMPTY = "Empty"
     LISTING = "Listing"
+    STREAMING = "Streaming"
     LISTED = "Listed"
     WATCHING = "Watching"
 
@@ -65,6 +85,11 @@ class Input(enum.Enum):
     LIST_EXPIRED = "the resource version asked for was compacted"
     LIST_TOO_LARGE = "the source has not reached the resource version asked for"
     LIST_FAILED = "the list failed, and asking for less would not help"
+    STREAM_BEGUN = "the state is asked for as a stream"
+    STATE_COMPLETE = "the state has come, and its stream goes on"
+    STATE_REFUSED = "the source cannot be asked now"
+    STATE_LOST = "the stream ended, or was lost, before its state was complete"
+    STATE_REFUTED = "the state cannot be had as a stream"
     WATCH_OPENED = "the watch is open"
     WATCH_REFUSED = "the source cannot serve the watch now; the list still stands"
     WATCH_EXPIRED = "the history after the watched revision is gone"
@@ -90,6 +115,8 @@ class Empty(msgspec.Struct, frozen=True):
     kind: ClassVar[Kind] = Kind.EMPTY
     resource_version: str
     """What the next list asks for."""
+    cuts: int = 0
+    """Streams that were lost since the last complete state, each before its own was complete."""
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -111,6 +138,20 @@ class Listing(msgspec.Struct, frozen=True):
         return tuple(found for page in (*self.pages, last.objects) for found in page)
 
 
+class Streaming(msgspec.Struct, frozen=True):
+    """A stream is to bring the state; what it brought so far is nobody's yet."""
+
+    kind: ClassVar[Kind] = Kind.STREAMING
+    resource_version: str
+    """As a list's."""
+    cuts: int = 0
+
+    @property
+    def asked_for(self) -> str:
+        """What the stream is not to be older than. "0", whatever there is, saves a source nothing here, and is not asked for."""
+        return "" if self.resource_version == "0" else self.resource_version
+
+
 class Listed(msgspec.Struct, frozen=True):
     """The store holds everything up to `revision`; no watch is open."""
 
@@ -127,7 +168,7 @@ class Watching(msgspec.Struct, frozen=True):
     revision: int
 
 
-State = Empty | Listing | Listed | Watching
+State = Empty | Listing | Streaming | Listed | Watching
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -146,10 +187,6 @@ class IllegalTransition(RuntimeError):
         super().__init__(f"{seen.name} ({seen.value}) cannot happen to {state.kind.value}: correct the driver")
 
 
-class BrokenPromise(WatchError):
-    """The source said what its protocol rules out. It is not believed: what it sent is dropped and listed again."""
-
-
 _RELIST = (Action.INTERRUPT, Action.PAUSE)
 
 TABLE: dict[tuple[Kind, Input], tuple[Kind, tuple[Action, ...]]] = {
@@ -160,6 +197,13 @@ TABLE: dict[tuple[Kind, Input], tuple[Kind, tuple[Action, ...]]] = {
     (Kind.LISTING, Input.LIST_TOO_LARGE): (Kind.LISTING, ()),
     (Kind.LISTING, Input.LIST_COMPLETE): (Kind.LISTED, (Action.REPLACE,)),
     (Kind.LISTING, Input.LIST_FAILED): (Kind.EMPTY, (Action.PAUSE,)),
+    (Kind.EMPTY, Input.STREAM_BEGUN): (Kind.STREAMING, ()),
+    (Kind.STREAMING, Input.STATE_COMPLETE): (Kind.WATCHING, (Action.REPLACE,)),
+    (Kind.STREAMING, Input.STATE_REFUSED): (Kind.STREAMING, (Action.BACK_OFF,)),
+    (Kind.STREAMING, Input.LIST_EXPIRED): (Kind.STREAMING, ()),
+    (Kind.STREAMING, Input.LIST_TOO_LARGE): (Kind.STREAMING, ()),
+    (Kind.STREAMING, Input.STATE_LOST): (Kind.EMPTY, (Action.PAUSE,)),
+    (Kind.STREAMING, Input.STATE_REFUTED): (Kind.LISTING, ()),
     (Kind.LISTED, Input.WATCH_OPENED): (Kind.WATCHING, ()),
     (Kind.LISTED, Input.WATCH_REFUSED): (Kind.LISTED, (Action.BACK_OFF,)),
     (Kind.LISTED, Input.WATCH_EXPIRED): (Kind.EMPTY, _RELIST),
@@ -178,7 +222,8 @@ def step(state: State, seen: Input, payload: Page | Changes | None = None) -> St
     """What `seen` makes of `state`, and what is to be done about it.
 
     Args:
-        payload: the Page of PAGE_ARRIVED and LIST_COMPLETE, the Changes of CHANGES_ARRIVED; else None.
+        payload: the Page of PAGE_ARRIVED and LIST_COMPLETE, and that of a whole state for STATE_COMPLETE; the Changes of
+            CHANGES_ARRIVED; else None.
     Raises:
         IllegalTransition: the pair is not in the table, or is a retry that `state` has had already.
     """
@@ -189,10 +234,33 @@ def step(state: State, seen: Input, payload: Page | Changes | None = None) -> St
         return Step(_empty(state), actions)
     if kind is Kind.LISTING:
         return Step(_listing(state, seen, payload), actions)
+    if kind is Kind.STREAMING:
+        return Step(_streaming(state, seen), actions)
     revision = payload.revision if payload is not None else _revision(state)
     if kind is Kind.LISTED:
         return Step(Listed(revision, has_watched=_has_watched(state)), actions)
     return Step(Watching(revision), actions)
+
+
+def begin(state: Empty, *, can_stream: bool) -> Input:
+    """How the next state is asked for."""
+    return Input.STREAM_BEGUN if can_stream and state.cuts < CUTS_MAX else Input.BEGUN
+
+
+def page_size(state: Listing, chosen: int | None, *, is_paged: bool) -> int:
+    """Objects that the next page may have; 0: all.
+
+    Where nobody chose, a list at a revision is asked for whole, since a cache answers it then, and would pass pages on to its
+    store; unless it has shown that it is none. Source: client-go tools/cache/reflector.go, list.
+
+    Args:
+        is_paged: a list at "0" was answered in pages before: there is no cache.
+    """
+    if state.is_whole:
+        return 0
+    if chosen is not None:
+        return chosen
+    return PAGE_SIZE if is_paged or state.resource_version in ("", "0") else 0
 
 
 def list_failure(state: Listing, error: Exception) -> Input:
@@ -201,6 +269,8 @@ def list_failure(state: Listing, error: Exception) -> Input:
     A retry at once is offered only where it asks for something else than before, so no more than three can follow each
     other: the whole list in one page, the latest in pages, the latest in one page.
     """
+    if isinstance(error, EndlessList):
+        return Input.LIST_FAILED
     is_expired = isinstance(error, Expired | BrokenPromise)
     if is_expired and state.next_page and not state.is_whole:
         return Input.PAGE_EXPIRED
@@ -209,6 +279,23 @@ def list_failure(state: Listing, error: Exception) -> Input:
     if isinstance(error, TooLargeResourceVersion):
         return Input.LIST_TOO_LARGE
     return Input.LIST_EXPIRED if is_expired else Input.LIST_FAILED
+
+
+def state_failure(state: Streaming, error: Exception, *, is_open: bool) -> Input:
+    """What a stream that raised `error` before its state was complete is to the table.
+
+    Args:
+        is_open: whether it had been opened.
+    """
+    if state.asked_for and isinstance(error, Expired):
+        return Input.LIST_EXPIRED
+    if state.asked_for and isinstance(error, TooLargeResourceVersion):
+        return Input.LIST_TOO_LARGE
+    if isinstance(error, NotReady):
+        return Input.STATE_REFUSED
+    if isinstance(error, WatchError | WatchSilent):
+        return Input.STATE_REFUTED
+    return Input.STATE_LOST if is_open else Input.STATE_REFUSED
 
 
 def open_failure(error: Exception) -> Input:
@@ -240,9 +327,14 @@ def check_page(state: Listing, page: Page) -> None:
 
     Raises:
         BrokenPromise: it shows another revision than page one: objects could be missing, or be there twice.
+        EndlessList: what follows it is itself.
     """
-    if state.next_page and page.revision != state.revision:
+    if not state.next_page:
+        return
+    if page.revision != state.revision:
         raise BrokenPromise(f"a page at revision {page.revision} in a list at revision {state.revision}: list again")
+    if page.next_page == state.next_page:
+        raise EndlessList(f"the page after {page.next_page!r} is that page again: have the source mended")
 
 
 def check_changes(state: Watching, changes: Changes) -> None:
@@ -262,13 +354,26 @@ def check_changes(state: Watching, changes: Changes) -> None:
 
 def _empty(state: State) -> Empty:
     """Remembers what to ask for: what the failed list asked for, or not less than the watch had reached."""
+    if isinstance(state, Streaming):
+        return Empty(state.resource_version, state.cuts + 1)
     if isinstance(state, Listing):
         return Empty(state.resource_version)
     return Empty(str(_revision(state)))
 
 
-def _listing(state: State, seen: Input, payload: Page | Changes | None) -> Listing:
+def _streaming(state: State, seen: Input) -> Streaming:
     if isinstance(state, Empty):
+        return Streaming(state.resource_version, state.cuts)
+    assert isinstance(state, Streaming), state.kind
+    if seen is Input.STATE_REFUSED:
+        return state
+    if not state.asked_for:
+        raise IllegalTransition(state, seen)
+    return Streaming("", state.cuts)
+
+
+def _listing(state: State, seen: Input, payload: Page | Changes | None) -> Listing:
+    if isinstance(state, Empty | Streaming):
         return Listing(state.resource_version)
     assert isinstance(state, Listing), state.kind
     if seen is Input.PAGE_ARRIVED:

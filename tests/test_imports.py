@@ -37,6 +37,8 @@ PURE = [
     "reflector/http/_wire.py",
     "reflector/_indexer.py",
     "reflector/_lister.py",
+    "reflector/_mutations.py",
+    "reflector/_promises.py",
     "reflector/_queue_state.py",
     "reflector/_rate_limits.py",
     "reflector/_state.py",

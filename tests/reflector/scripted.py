@@ -26,6 +26,8 @@ class Asked(NamedTuple):
     page_size: int | None = None
     page: str = ""
     watch_from: int | None = None  # of a watch
+    stream: str | None = None  # of a streamed state: its resource version
+    timeout_s: float | None = None
 
 
 class ScriptedSource:
@@ -67,6 +69,42 @@ class ScriptedSource:
 
     async def request_progress(self) -> None:
         await trio.lowlevel.checkpoint()
+
+
+class StreamingSource(ScriptedSource):
+    """Also answers `streams` in order, with states and what follows them; beyond them a stream is silent."""
+
+    def __init__(
+        self,
+        streams: Sequence[Script] = (),
+        lists: Sequence[Page | Exception] = (),
+        watches: Sequence[Script] = (),
+        *,
+        delay_s: float = 0.0,
+    ) -> None:
+        super().__init__(lists, watches, delay_s=delay_s)
+        self._streams = list(streams)
+
+    def watch(self, revision: int, *, timeout_s: float | None = None) -> AbstractAsyncContextManager[ChangeStream]:
+        return self._opened(Asked(trio.current_time(), watch_from=revision, timeout_s=timeout_s), self._watches)
+
+    def watch_list(
+        self, *, resource_version: str = "", timeout_s: float | None = None
+    ) -> AbstractAsyncContextManager[ChangeStream]:
+        return self._opened(Asked(trio.current_time(), stream=resource_version, timeout_s=timeout_s), self._streams)
+
+    @asynccontextmanager
+    async def _opened(self, asked: Asked, scripts: list[Script]) -> AsyncIterator[ChangeStream]:
+        self.asked.append(asked)
+        await trio.sleep(self._delay_s)
+        script = scripts.pop(0) if scripts else ()
+        if isinstance(script, Exception):
+            raise script
+        self.open_watches += 1
+        try:
+            yield ScriptedStream(script)
+        finally:
+            self.open_watches -= 1
 
 
 class ScriptedStream:

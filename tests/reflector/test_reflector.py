@@ -237,7 +237,7 @@ def test_an_expired_watch_is_listed_again_not_older_than_it_had_seen() -> None:
     source = ScriptedSource([page(9, a=1, b=2, c=3), page(30, b=2, d=25)], [[put(12, "e"), EXPIRED], [put(31, "f")]])
     store = DictStore()
     played = play(source, store)
-    assert source.asked[2:] == [Asked(0.8, "12", 500), Asked(0.8, watch_from=30)]
+    assert source.asked[2:] == [Asked(0.8, "12", 0), Asked(0.8, watch_from=30)]
     assert store.writes[2] == Replacement((obj("b", 2), obj("d", 25)), 30, (obj("a", 1), obj("c", 3), obj("e", 12)))
     assert store.revisions == {"b": 2, "d": 25, "f": 31}
     assert played.interruptions == [f"Expired: {EXPIRED}"]
@@ -247,7 +247,7 @@ def test_an_expired_watch_is_listed_again_not_older_than_it_had_seen() -> None:
 def test_a_watch_that_has_expired_before_it_opens_is_listed_again() -> None:
     source = ScriptedSource([page(9), page(30)], [EXPIRED])
     played = play(source, DictStore())
-    assert source.asked[2:] == [Asked(0.8, "9", 500), Asked(0.8, watch_from=30)]
+    assert source.asked[2:] == [Asked(0.8, "9", 0), Asked(0.8, watch_from=30)]
     assert len(played.interruptions) == 1
 
 
@@ -285,7 +285,7 @@ def test_what_cannot_be_used_is_not_applied_but_listed_again(answer: Changes | E
     store = DictStore()
     source = ScriptedSource([page(9), page(12, a=11)], [[answer]])
     played = play(source, store)
-    assert source.asked[2] == Asked(0.8, "9", 500)
+    assert source.asked[2] == Asked(0.8, "9", 0)
     assert [type(each) for each in store.writes] == [Replacement, Replacement]
     assert len(played.interruptions) == 1
 

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reflector import Changes, Page
+from reflector._promises import EndlessList, WatchSilent
 from reflector._state import (
+    CUTS_MAX,
     TABLE,
     Action,
     BrokenPromise,
@@ -20,15 +22,19 @@ from reflector._state import (
     Listed,
     Listing,
     State,
+    Streaming,
     Watching,
+    begin,
     check_changes,
     check_page,
     list_failure,
     open_failure,
+    page_size,
+    state_failure,
     step,
     stream_failure,
 )
-from watch import Event, EventType, Expired, NotReady, Object, ObjectDecodeError, TooLargeResourceVersion
+from watch import Event, EventType, Expired, NotReady, Object, ObjectDecodeError, TooLargeResourceVersion, WatchError
 
 
 def _object(key: str, revision: int) -> Object:
@@ -47,12 +53,14 @@ PAGED = Listing("7", next_page="p2", revision=9, pages=((_object("/a", 3),),))
 EXAMPLES: dict[Kind, State] = {
     Kind.EMPTY: Empty("7"),
     Kind.LISTING: PAGED,
+    Kind.STREAMING: Streaming("7"),
     Kind.LISTED: Listed(9),
     Kind.WATCHING: Watching(9),
 }
 PAYLOADS: dict[Input, Page | Changes] = {
     Input.PAGE_ARRIVED: Page((_object("/b", 4),), 9, "p3"),
     Input.LIST_COMPLETE: Page((_object("/b", 4),), 9),
+    Input.STATE_COMPLETE: Page((_object("/b", 4),), 9),
     Input.CHANGES_ARRIVED: _changes(12, 10, 12),
 }
 
@@ -93,10 +101,10 @@ def test_whoever_returns_to_empty_waits() -> None:
             assert actions[-1] is Action.PAUSE
 
 
-def test_only_a_refused_watch_backs_off_and_all_else_that_waits_pauses() -> None:
+def test_only_a_stream_that_is_refused_backs_off_and_all_else_that_waits_pauses() -> None:
     """A cache's pause stays a second, however often a watch was refused before."""
     for (_, seen), (_, actions) in TABLE.items():
-        assert (Action.BACK_OFF in actions) == (seen is Input.WATCH_REFUSED)
+        assert (Action.BACK_OFF in actions) == (seen in (Input.WATCH_REFUSED, Input.STATE_REFUSED))
         assert not {Action.BACK_OFF, Action.PAUSE} <= set(actions)
 
 
@@ -165,6 +173,8 @@ def test_a_resume_that_is_refused_is_still_a_resume_and_a_relist_ends_it() -> No
     [
         (Listing(""), Input.LIST_EXPIRED),
         (Listing(""), Input.LIST_TOO_LARGE),
+        (Streaming(""), Input.LIST_EXPIRED),
+        (Streaming("0"), Input.LIST_TOO_LARGE),
         (Listing("7"), Input.PAGE_EXPIRED),
         (Listing("7", is_whole=True, next_page="p2", revision=9), Input.PAGE_EXPIRED),
     ],
@@ -173,6 +183,54 @@ def test_a_retry_that_was_had_already_raises(state: State, seen: Input) -> None:
     """The edge of the limit: each retry without a wait is there once."""
     with pytest.raises(IllegalTransition):
         step(state, seen)
+
+
+# States that are streamed.
+
+
+def test_a_state_is_streamed_where_it_can_be_until_three_streams_were_lost_and_then_listed() -> None:
+    state: State = Empty("7")
+    for _ in range(CUTS_MAX):
+        assert isinstance(state, Empty)
+        assert begin(state, can_stream=True) is Input.STREAM_BEGUN
+        assert begin(state, can_stream=False) is Input.BEGUN
+        state = step(step(state, Input.STREAM_BEGUN).state, Input.STATE_LOST).state
+    assert state == Empty("7", CUTS_MAX)
+    assert begin(state, can_stream=True) is Input.BEGUN
+    listed = step(step(state, Input.BEGUN).state, Input.LIST_COMPLETE, Page((), 30)).state
+    assert step(listed, Input.WATCH_EXPIRED).state == Empty("30")  # and the next relist is streamed again
+
+
+def test_a_streamed_state_is_watched_on_and_a_stream_that_is_lost_later_is_resumed() -> None:
+    state = step(step(Empty("0"), Input.STREAM_BEGUN).state, Input.STATE_COMPLETE, Page((), 9)).state
+    assert state == Watching(9)
+    assert step(state, Input.STREAM_ENDED).state == Listed(9, has_watched=True)
+
+
+def test_a_stream_that_cannot_be_had_at_a_revision_is_asked_for_at_the_latest_and_else_listed() -> None:
+    assert step(Streaming("7", 2), Input.LIST_EXPIRED).state == Streaming("", 2)
+    assert step(Streaming("7", 2), Input.STATE_REFUSED).state == Streaming("7", 2)
+    assert step(Streaming("7", 2), Input.STATE_REFUTED).state == Listing("7")
+    assert (Streaming("0").asked_for, Streaming("7").asked_for) == ("", "7")
+
+
+@pytest.mark.parametrize(
+    ("version", "chosen", "is_paged", "size"),
+    [
+        ("", None, False, 500),
+        ("0", None, False, 500),
+        ("7", None, False, 0),
+        ("7", None, True, 500),
+        ("7", 30, False, 30),
+        ("0", 0, True, 0),
+    ],
+)
+def test_a_list_at_a_revision_is_asked_for_whole_unless_somebody_chose_or_there_is_no_cache(
+    version: str, chosen: int | None, is_paged: bool, size: int
+) -> None:
+    """[9.5 TestReflectorWatchListPageSize] [9.5 TestReflectorNotPaginatingNotConsistentReads]"""
+    assert page_size(Listing(version), chosen, is_paged=is_paged) == size
+    assert page_size(Listing(version, is_whole=True), chosen, is_paged=is_paged) == 0
 
 
 # What errors are to the table.
@@ -205,6 +263,29 @@ LOST = ConnectionResetError()
 )
 def test_a_failed_list_is_named_by_what_can_be_done_about_it(state: Listing, error: Exception, seen: Input) -> None:
     assert list_failure(state, error) is seen
+    step(state, seen)
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+@pytest.mark.parametrize(
+    ("state", "error", "opened", "unopened"),
+    [
+        (Streaming("7"), EXPIRED, Input.LIST_EXPIRED, Input.LIST_EXPIRED),
+        (Streaming("7"), TOO_LARGE, Input.LIST_TOO_LARGE, Input.LIST_TOO_LARGE),
+        (Streaming("0"), EXPIRED, Input.STATE_REFUTED, Input.STATE_REFUTED),
+        (Streaming(""), TOO_LARGE, Input.STATE_REFUTED, Input.STATE_REFUTED),
+        (Streaming("7"), NOT_READY, Input.STATE_REFUSED, Input.STATE_REFUSED),
+        (Streaming("7"), PROMISE, Input.STATE_REFUTED, Input.STATE_REFUTED),
+        (Streaming("7"), WatchError("422"), Input.STATE_REFUTED, Input.STATE_REFUTED),
+        (Streaming("7"), WatchSilent(30), Input.STATE_REFUTED, Input.STATE_REFUTED),
+        (Streaming("7"), LOST, Input.STATE_LOST, Input.STATE_REFUSED),
+    ],
+)
+def test_a_failed_stream_is_named_by_what_can_be_done_about_it(
+    state: Streaming, error: Exception, opened: Input, unopened: Input, is_open: bool
+) -> None:
+    seen = state_failure(state, error, is_open=is_open)
+    assert seen is (opened if is_open else unopened)
     step(state, seen)
 
 
@@ -263,6 +344,12 @@ def test_a_page_of_another_revision_is_not_taken() -> None:
     for revision in (8, 10):
         with pytest.raises(BrokenPromise, match=f"a page at revision {revision} in a list at revision 9"):
             check_page(PAGED, Page((), revision))
+
+
+def test_a_page_that_is_its_own_next_is_no_end_of_a_list() -> None:
+    with pytest.raises(EndlessList, match="'p2' is that page again"):
+        check_page(PAGED, Page((), 9, "p2"))
+    assert list_failure(PAGED, EndlessList("x")) is Input.LIST_FAILED
 
 
 @pytest.mark.parametrize("changes", [_changes(9), _changes(10), _changes(10, 10), _changes(12, 10, 10, 11)])
