@@ -91,15 +91,24 @@ class ObjectReader:
     Args:
         fields: paths below the top of the object, such as `spec.nodeName`. A member that is no scalar counts as absent.
         absent: what an absent field counts as, where that is not "": Kubernetes selects on "false" and "0", not on nothing.
+        read_from: where the value of a field is that is not called as it stands in the object: paths, of which the first
+            counts that has something.
     """
 
-    def __init__(self, fields: Sequence[str] = (), *, absent: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        fields: Sequence[str] = (),
+        *,
+        absent: Mapping[str, str] | None = None,
+        read_from: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self.fields: tuple[str, ...] = tuple(path for path in fields if path not in METADATA_FIELDS)
-        tree = _tree(self.fields)
+        places = [(path, place) for path in self.fields for place in reversed((read_from or {}).get(path, (path,)))]
+        tree = _tree([place for _, place in places])
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
             _head_type("Head", tree, metadata=True), strict=True
         )
-        self._values: Callable[[Any], dict[str, str]] = _extractor(tree, self.fields, dict(absent or {}))
+        self._values: Callable[[Any], dict[str, str]] = _extractor(tree, places, dict(absent or {}))
         self._shared_labels = _Shared()
         self._shared_fields = _Shared()
         self._namespace = ""
@@ -182,9 +191,14 @@ def _head_type(name: str, tree: _Tree, *, metadata: bool = False) -> type[msgspe
     return msgspec.defstruct(name, members, rename=renames, frozen=True, gc=False)
 
 
-def _extractor(tree: _Tree, paths: Sequence[str], absent: dict[str, str]) -> Callable[[Any], dict[str, str]]:
-    """A function from a decoded head to its field values. What has none is left out, unless `absent` names its value."""
-    ways = [(path, _way(tree, path)) for path in paths]
+def _extractor(
+    tree: _Tree, places: Sequence[tuple[str, str]], absent: dict[str, str]
+) -> Callable[[Any], dict[str, str]]:
+    """A function from a decoded head to its field values. What has none is left out, unless `absent` names its value.
+
+    Of the places of a field the last one counts that has something.
+    """
+    ways = [(path, _way(tree, place)) for path, place in places]
 
     def values(head: Any) -> dict[str, str]:
         found = absent.copy()
@@ -196,7 +210,8 @@ def _extractor(tree: _Tree, paths: Sequence[str], absent: dict[str, str]) -> Cal
                     break
             else:
                 if type(node) is str:
-                    found[path] = node
+                    if node or path not in found:
+                        found[path] = node
                 elif not isinstance(node, (dict, list)):
                     found[path] = _text(node)
         return found

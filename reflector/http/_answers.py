@@ -15,7 +15,17 @@ from typing import Any
 
 import msgspec
 
-from watch import APIError, Expired, InvalidSelector, NotReady, TooLargeResourceVersion, WatchError, error_from_status
+from watch import (
+    APIError,
+    Expired,
+    InvalidSelector,
+    NotFound,
+    NotReady,
+    TooLargeResourceVersion,
+    UnknownResource,
+    WatchError,
+    error_from_status,
+)
 
 from ._connection import ResponseHead
 
@@ -37,6 +47,7 @@ REASONS = {
     504: "Timeout",
 }
 """What a code means where the answer is no Status: a proxy's, or one of flow control."""
+NO_RESOURCE = UnknownResource("").message
 MESSAGE_MAX = 2_000
 """Characters of an answer that is no Status which an error shows."""
 
@@ -64,8 +75,8 @@ class BadAnswer(WatchError):
     """The server sent what no API server sends. It is not believed; what it said is asked for again."""
 
 
-def answered_error(head: ResponseHead, body: bytes) -> APIError:
-    """The error that a response of 400 and above is."""
+def answered_error(head: ResponseHead, body: bytes, asked: str = "") -> APIError:
+    """The error that a response of 300 and above is. `asked`: where."""
     try:
         status: Any = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -82,7 +93,9 @@ def answered_error(head: ResponseHead, body: bytes) -> APIError:
     if after_s := retry_after_s(head):
         details = status.get("details")
         status["details"] = {**(details if isinstance(details, dict) else {}), "retryAfterSeconds": after_s}
-    return error_from_status(status)
+    error = error_from_status(status)
+    # A resource that is not there is another thing than an object that is not, though only the text tells.
+    return UnknownResource(asked) if isinstance(error, NotFound) and error.message == NO_RESOURCE else error
 
 
 def retry_after_s(head: ResponseHead) -> int:

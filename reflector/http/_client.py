@@ -24,6 +24,7 @@ from watch import (
     Selector,
     ServiceUnavailable,
     Timeout,
+    UnknownResource,
 )
 
 from .._backoff import Chance
@@ -31,7 +32,7 @@ from .._client import FieldsLike, JSONObject, LabelsLike
 from ._answers import BadAnswer
 from ._connection import ConnectionLost
 from ._discovery import Discovery
-from ._fields import ABSENT, SELECTABLE
+from ._fields import selectable as selectable_fields
 from ._lister_watcher import HTTPListerWatcher
 from ._paths import Query, resource_path
 from ._transport import Transport
@@ -90,15 +91,16 @@ class _API:
             raise PlainServerError(f"the answer to {method} {path} cannot be read: {error}") from error
 
     async def typed(self, obj: JSONObject, group_version: str, name: str) -> JSONObject:
-        """The object with its apiVersion and kind, which a server wants to see."""
+        """The object with its apiVersion and kind, which servers want to see of custom resources.
+
+        As it is, where discovery does not tell them: what is wrong with that is the server's to say.
+        """
         if obj.get("kind") and obj.get("apiVersion"):
             return obj
         try:
             found = await self.discovery.find(group_version, name)
-        except ConnectionLost as error:
-            raise _unreachable(error, "GET") from error
-        except BadAnswer as error:
-            raise PlainServerError(str(error)) from error
+        except (APIError, BadAnswer, ConnectionLost):
+            return obj
         return {"apiVersion": found.api_version(group_version), "kind": found.kind, **obj}
 
 
@@ -187,7 +189,7 @@ class _Door:
         path = resource_path(self._group_version, self._plural, namespace, name, self._part if name else "")
         try:
             return await self._api.ask(method, path, query, body=body, content_type=content_type)
-        except (NotFound, MethodNotAllowed) as error:
+        except (NotFound, UnknownResource, MethodNotAllowed) as error:
             if namespace or not await self._is_namespaced():
                 raise
             raise BadRequest(f"{self._plural} live in a namespace: say which") from error
@@ -238,13 +240,12 @@ class HTTPResource(_Door):
             InvalidSelector: correct the text where the message points.
         """
         selector = Selector.of(labels=labels, fields=fields)
-        known = (self._group_version, self._plural)
         asked = tuple(requirement.path for requirement in selector.fields.requirements)
-        in_head = tuple(dict.fromkeys((*SELECTABLE.get(known, ()), *self._selectable, *asked)))
+        in_head = selectable_fields(self._group_version, self._plural).with_fields(*self._selectable, *asked)
         return HTTPListerWatcher(
             self._api.transport,
             resource_path(self._group_version, self._plural, namespace),
-            WireReader(in_head, ABSENT.get(known)),
+            WireReader(in_head),
             random=self._random,
             labels=selector.labels,
             fields=selector.fields,

@@ -65,7 +65,7 @@ class Discovery:
     async def _ask(self, group_version: str) -> dict[str, APIResource]:
         try:
             response = await self._transport.call("GET", group_path(group_version))
-        except NotFound:
+        except (NotFound, UnknownResource):
             return {}
         try:
             answer = msgspec.json.decode(response.body, type=_APIResourceList)

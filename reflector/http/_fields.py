@@ -9,36 +9,47 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_EVENT = (
-    *(
-        f"involvedObject.{name}"
-        for name in ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+import msgspec
+
+
+class Selectable(msgspec.Struct, frozen=True):
+    """What an ObjectReader wants to know; see there."""
+
+    fields: tuple[str, ...] = ()
+    """Beside `metadata.name` and `metadata.namespace`, which all have."""
+    absent: tuple[tuple[str, str], ...] = ()
+    read_from: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def with_fields(self, *more: str) -> Selectable:
+        """These too."""
+        return msgspec.structs.replace(self, fields=tuple(dict.fromkeys((*self.fields, *more))))
+
+
+_INVOLVED = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
+_POD_SPEC = ("nodeName", "restartPolicy", "schedulerName", "serviceAccountName", "hostNetwork")
+
+_TABLE: Mapping[tuple[str, str], Selectable] = {
+    ("v1", "pods"): Selectable(
+        (*(f"spec.{name}" for name in _POD_SPEC), "status.phase", "status.podIP", "status.nominatedNodeName"),
+        absent=(("spec.hostNetwork", "false"),),
     ),
-    "reason",
-    "reportingComponent",
-    "type",
-)
-_POD = (
-    *(f"spec.{name}" for name in ("nodeName", "restartPolicy", "schedulerName", "serviceAccountName", "hostNetwork")),
-    *(f"status.{name}" for name in ("phase", "podIP", "nominatedNodeName")),
-)
-
-SELECTABLE: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("v1", "pods"): _POD,
-    ("v1", "nodes"): ("spec.unschedulable",),
-    ("v1", "namespaces"): ("status.phase",),
-    ("v1", "services"): ("spec.clusterIP", "spec.type"),
-    ("v1", "secrets"): ("type",),
-    ("v1", "events"): _EVENT,
-    ("v1", "replicationcontrollers"): ("status.replicas",),
-    ("batch/v1", "jobs"): ("status.successful",),
+    ("v1", "nodes"): Selectable(("spec.unschedulable",), absent=(("spec.unschedulable", "false"),)),
+    ("v1", "namespaces"): Selectable(("status.phase",)),
+    ("v1", "services"): Selectable(("spec.clusterIP", "spec.type")),
+    ("v1", "secrets"): Selectable(("type",)),
+    ("v1", "events"): Selectable(
+        (*(f"involvedObject.{name}" for name in _INVOLVED), "reason", "reportingComponent", "source", "type"),
+        read_from=(("source", ("source.component", "reportingComponent")),),
+    ),
+    ("v1", "replicationcontrollers"): Selectable(("status.replicas",), absent=(("status.replicas", "0"),)),
+    ("batch/v1", "jobs"): Selectable(
+        ("status.successful",),
+        absent=(("status.successful", "0"),),
+        read_from=(("status.successful", ("status.succeeded",)),),
+    ),
 }
-"""Beside `metadata.name` and `metadata.namespace`, which all have."""
 
-ABSENT: Mapping[tuple[str, str], Mapping[str, str]] = {
-    ("v1", "pods"): {"spec.hostNetwork": "false"},
-    ("v1", "nodes"): {"spec.unschedulable": "false"},
-    ("v1", "replicationcontrollers"): {"status.replicas": "0"},
-    ("batch/v1", "jobs"): {"status.successful": "0"},
-}
-"""What a field that is not there counts as, where that is not ""."""
+
+def selectable(group_version: str, plural: str) -> Selectable:
+    """What is known of a resource; nothing of one that Kubernetes does not have."""
+    return _TABLE.get((group_version, plural), Selectable())

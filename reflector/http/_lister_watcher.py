@@ -74,9 +74,8 @@ class HTTPListerWatcher:
         """Until the server has shown that it does not know how."""
 
     async def list(self, *, resource_version: str = "", page_size: int = 0, page: str = "") -> Page:
-        """One page; see ListerWatcher. "Not older than N" and "whatever there is" come whole, as caches answer them.
+        """One page; see ListerWatcher. "Whatever there is" comes whole from caches; an answer has at most BODY_MAX bytes.
 
-        Pages of those would be read from etcd by servers before 1.34; the size of one answer is bounded by BODY_MAX.
         Raises:
             watch.Expired, watch.TooLargeResourceVersion: as ListerWatcher.
             watch.NotReady: the server asks for patience, longer than a call may take.
@@ -87,7 +86,7 @@ class HTTPListerWatcher:
         asks_for_version = resource_version not in ("", "0") and not page
         query: Query = {
             **self._selection,
-            "limit": page_size if page_size and not asks_for_version else None,
+            "limit": page_size or None,
             "continue": page,
             "resourceVersion": "" if page else resource_version,
             "resourceVersionMatch": "NotOlderThan" if asks_for_version else "",

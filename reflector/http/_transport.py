@@ -102,7 +102,7 @@ class Transport:
                 if head is not None and head.status == 200:
                     yield connection
                     return
-                error = None if head is None else answered_error(head, await self._refusal(connection))
+                error = None if head is None else answered_error(head, await self._refusal(connection), path)
             renewed = await self._renewed(caller, head) if head is not None and not is_second else None
             if error is not None and renewed is None:
                 raise error
@@ -131,7 +131,7 @@ class Transport:
                 continue
             wait_s = repeat_after_s(method, answer.head) * (1 + SPREAD * self._random.random())
             if not wait_s or repeats == REPEATS_MAX or trio.current_time() + wait_s >= scope.deadline:
-                raise answered_error(answer.head, answer.body)
+                raise answered_error(answer.head, answer.body, target)
             repeats += 1
             await trio.sleep(wait_s)
 

@@ -9,7 +9,7 @@ Memory: of a stream, what has arrived of one incomplete line, at most LINE_MAX.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ import msgspec
 from watch import APIError, Event, EventType, Object, ObjectDecodeError, ObjectReader, error_from_status
 
 from ._answers import BadAnswer
+from ._fields import Selectable
 
 LINE_MAX = 32 * 1024 * 1024
 """Bytes of a watch event: more than twenty times what etcd stores in one value."""
@@ -73,11 +74,13 @@ class WireReader:
     """Reads the objects of one resource.
 
     Args:
-        fields, absent: which of its fields are selectable, as an ObjectReader wants them.
+        selectable: its fields that are to be in the objects' heads.
     """
 
-    def __init__(self, fields: Sequence[str] = (), absent: Mapping[str, str] | None = None) -> None:
-        self._reader = ObjectReader(fields, absent=absent)
+    def __init__(self, selectable: Selectable = Selectable()) -> None:  # noqa: B008 - a frozen value
+        self._reader = ObjectReader(
+            selectable.fields, absent=dict(selectable.absent), read_from=dict(selectable.read_from)
+        )
 
     def object(self, wire: bytes | msgspec.Raw, *, kind: str = "", api_version: str = "") -> Object:
         """The object, its key as a Store has it: "namespace/name", or "name".

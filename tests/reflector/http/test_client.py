@@ -9,7 +9,7 @@ from cacher._resources import RESOURCES
 from reflector import Client, PartClient, ResourceClient
 from reflector.http import HTTPClient
 from reflector.http._client import is_gone
-from reflector.http._fields import ABSENT, SELECTABLE
+from reflector.http._fields import Selectable, selectable
 from tests.reflector.http.scripted_server import answer, hang_up, open_client, open_server, pod, refuse
 from watch import BadRequest, NotFound, PatchType, UnknownResource, UnsupportedMediaType
 
@@ -137,11 +137,20 @@ def test_a_resource_that_nobody_has_is_asked_for_again_since_it_may_be_defined_m
         for _ in range(2):
             with pytest.raises(UnknownResource):
                 await widgets.create({"metadata": {"name": "a"}}, "ns")
-        with pytest.raises(UnknownResource):
-            await client.resource("example.com/v1", "widgets").create({"metadata": {"name": "a"}}, "ns")
 
-    _, exchanges = play(run_trio, [RESOURCES_OF_V1] * 2 + [refuse(404, "NotFound")], use)
-    assert [exchange.path for exchange in exchanges] == ["/api/v1", "/api/v1", "/apis/example.com/v1"]
+    unknown = refuse(404, "NotFound", "the server could not find the requested resource")
+    _, exchanges = play(run_trio, [RESOURCES_OF_V1, unknown] * 2, use)
+    assert [exchange.path for exchange in exchanges] == ["/api/v1", "/api/v1/namespaces/ns/widgets"] * 2
+    assert "kind" not in exchanges[1].body
+
+
+@pytest.mark.parametrize("reply", [refuse(403, "Forbidden"), answer(200, b"["), hang_up])
+def test_an_object_is_sent_as_it_is_where_discovery_does_not_tell_its_kind(run_trio, reply):
+    async def use(client):
+        await pods_of(client).create({"metadata": {"name": "a"}}, "ns")
+
+    _, exchanges = play(run_trio, [reply, answer(201, POD)], use)
+    assert exchanges[1].body == {"metadata": {"name": "a"}}
 
 
 def test_a_missing_namespace_is_told_as_that(run_trio):
@@ -237,9 +246,9 @@ def test_the_object_that_answers_a_deletion_tells_whether_it_is_gone(kind, metad
 
 def test_the_fields_in_heads_are_those_that_our_servers_select_by():
     ours: list[ResourceInfo] = list(RESOURCES.values())
-    known = {(info.group_version, info.plural): info for info in ours}
-    assert {key: info.fields for key, info in known.items() if info.fields} == SELECTABLE
-    assert {key: dict(info.absent) for key, info in known.items() if info.absent} == ABSENT
+    for info in ours:
+        assert selectable(info.group_version, info.plural) == Selectable(info.fields, info.absent, info.read_from)
+    assert selectable("v1", "pods").fields
 
 
 def test_fields_of_a_custom_resource_are_in_heads_where_they_are_told_or_selected_by(run_trio):

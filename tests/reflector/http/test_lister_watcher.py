@@ -101,8 +101,12 @@ def test_a_list_is_a_page_of_objects_as_they_are_stored(run_trio):
         ({}, {}),
         ({"page_size": 500}, {"limit": "500"}),
         ({"resource_version": "0", "page_size": 500}, {"resourceVersion": "0", "limit": "500"}),
-        # A list not older than N comes whole: with a limit and without a match it would be a list at exactly N.
-        ({"resource_version": "7", "page_size": 500}, {"resourceVersion": "7", "resourceVersionMatch": "NotOlderThan"}),
+        # With a limit and without a match it would be a list at exactly 7.
+        (
+            {"resource_version": "7", "page_size": 500},
+            {"limit": "500", "resourceVersion": "7", "resourceVersionMatch": "NotOlderThan"},
+        ),
+        ({"resource_version": "7"}, {"resourceVersion": "7", "resourceVersionMatch": "NotOlderThan"}),
         ({"resource_version": "7", "page_size": 500, "page": "next"}, {"limit": "500", "continue": "next"}),
     ],
 )
