@@ -129,6 +129,8 @@ class Connection:
         socket = getattr(_transport(self._stream), "socket", None)
         if socket is None:
             return False
+        if socket.fileno() < 0:
+            return True  # closed on our side
         poll = select.poll()
         poll.register(socket.fileno(), select.POLLIN)
         return bool(poll.poll(0))
