@@ -285,7 +285,7 @@ class Cluster:
             info,
             lambda: self._custom.get(known, own),
             lambda: self._api(known),
-            self._follow_definitions,
+            self.follow_definitions,
         )
 
     def _api(self, known: tuple[str, str]) -> ResourceDoor:
@@ -293,8 +293,8 @@ class Cluster:
             self._definitions_started()
         return self.registry.resource(*known)
 
-    async def _follow_definitions(self) -> None:
-        """Return once what is defined now is served."""
+    async def follow_definitions(self) -> None:
+        """Return once what is defined now is served; what is defined later will be, too."""
         await self._definitions_started().settled()
 
     def _definitions_started(self) -> Definitions:
@@ -337,7 +337,14 @@ class Cluster:
             resource_prefix=resource_prefix,
             resource=info.plural,
             root=root,
-            codec=codec or Codec(group_version=info.group_version, kind=info.kind, fields=info.fields, absent=absent),
+            codec=codec
+            or Codec(
+                group_version=info.group_version,
+                kind=info.kind,
+                fields=info.fields,
+                absent=absent,
+                read_from=dict(info.read_from),
+            ),
             random=random,
             compactor=self._compactor,
             supports_progress=supports_progress,
@@ -358,7 +365,7 @@ class Cluster:
         return CachedReader(cached, info.prefix, root, nursery)
 
     def _plain(self, info: ResourceInfo) -> EtcdListerWatcher:
-        reader = ObjectReader(info.fields, absent=dict(info.absent))
+        reader = ObjectReader(info.fields, absent=dict(info.absent), read_from=dict(info.read_from))
         return EtcdListerWatcher(self.etcd, info.prefix, reader, with_previous=False)
 
     def _split(self, prefix: str) -> tuple[str, str]:

@@ -36,6 +36,12 @@ PURE = [
     "reflector/_reads.py",
     "reflector/_time_of_day.py",
     "reflector/_handler_queue.py",
+    "reflector/http/_answers.py",
+    "reflector/http/_fields.py",
+    "reflector/http/_kubeconfig.py",
+    "reflector/http/_paths.py",
+    "reflector/http/_settings.py",
+    "reflector/http/_wire.py",
     "reflector/_indexer.py",
     "reflector/_lister.py",
     "reflector/_mutations.py",
@@ -46,6 +52,7 @@ PURE = [
     "reflector/_state.py",
     "reflector/_store.py",
     "cacher/_delegation.py",
+    "cacher/_go_json.py",
     "cacher/registry/patch/*.py",
     "cacher/_ring.py",
     "cacher/_scope.py",
@@ -92,6 +99,7 @@ PURE = [
     "cacher/registry/_schemas.py",
     "cacher/registry/_secrets.py",
     "cacher/registry/_selection.py",
+    "cacher/registry/_selector_texts.py",
     "cacher/registry/_service_accounts.py",
     "cacher/registry/_service_validation.py",
     "cacher/registry/_stateful_sets.py",
@@ -103,6 +111,20 @@ PURE = [
     "cacher/registry/_volumes.py",
     "cacher/registry/_workload_validation.py",
     "cacher/registry/schema/*.py",
+    "cacher/server/_answers.py",
+    "cacher/server/_bodies.py",
+    "cacher/server/_deleting.py",
+    "cacher/server/_encoding.py",
+    "cacher/server/_frames.py",
+    "cacher/server/_hosts.py",
+    "cacher/server/_metrics_text.py",
+    "cacher/server/_negotiation.py",
+    "cacher/server/_query.py",
+    "cacher/server/_request.py",
+    "cacher/server/_resolve.py",
+    "cacher/server/_routes.py",
+    "cacher/server/_shapes.py",
+    "cacher/server/_yaml.py",
     "cacher/storage/_codec.py",
     "cacher/storage/_continue_token.py",
     "cacher/storage/_errors.py",
@@ -160,6 +182,8 @@ DOORS = {
     "jsonpatch": ["cacher/registry/patch/_json_patch.py"],
     "cel_expr_python": ["cacher/registry/schema/_cel_library.py", "cacher/registry/schema/_cel_program.py"],
     "re2": ["cacher/registry/schema/_patterns.py"],
+    "h11": ["cacher/server/_http.py", "reflector/http/_connection.py"],
+    "yaml": ["cacher/server/_yaml.py", "reflector/http/_yaml.py"],
     "sortedcontainers": ["watch/_sorted.py"],
     "rich": ["benchmarks/__main__.py", "cacher/simulation/_progress.py", "cacher/simulation/_render.py"],
 }
@@ -168,7 +192,13 @@ DOORS = {
 JUDGES = "cacher/simulation/judges/*.py"
 JUDGES_MAY_IMPORT = ("watch", "msgspec", "cacher.simulation._history", "cacher.simulation.judges")
 
-IMPORTED_AS = {"cel-expr-python": "cel_expr_python", "google-re2": "re2", "grpcio": "grpc", "protobuf": "google"}
+IMPORTED_AS = {
+    "cel-expr-python": "cel_expr_python",
+    "google-re2": "re2",
+    "grpcio": "grpc",
+    "protobuf": "google",
+    "pyyaml": "yaml",
+}
 """Distributions whose packages have other names."""
 
 FILES = source.python_files(*source.PACKAGES, "scenarios", "benchmarks")

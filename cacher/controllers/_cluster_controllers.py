@@ -1,8 +1,8 @@
 """All controllers that make a cluster live, on one set of informers: what kube-controller-manager, kube-scheduler and kubelets do.
 
-    ClusterControllers ─ SharedInformers ─┬─ deployments, ReplicaSets, stateful sets, daemon sets, jobs
-                                          ├─ scheduler, kubelets of nodes that are not there, node lifecycle
-                                          └─ garbage collector, namespaces and what is in each, endpoint slices
+ClusterControllers ─ SharedInformers ─┬─ deployments, ReplicaSets, stateful sets, daemon sets, jobs
+                                      ├─ scheduler, kubelets of nodes that are not there, node lifecycle
+                                      └─ garbage collector, namespaces and what is in each, endpoint slices
 """
 
 from __future__ import annotations
@@ -128,8 +128,8 @@ async def cluster_controllers(
 ) -> AsyncIterator[ClusterControllers]:
     """A cluster that lives while the `async with` is open.
 
-        async with open_cluster() as cluster, cluster_controllers(cluster, random=random, clock=cluster.clock):
-            await cluster.resource("apps/v1", "deployments").create(deployment)
+    async with open_cluster() as cluster, cluster_controllers(cluster, random=random, clock=cluster.clock):
+        await cluster.resource("apps/v1", "deployments").create(deployment)
     """
     controllers = ClusterControllers(client, random=random, clock=clock, options=options)
     async with open_service_nursery() as nursery:

@@ -94,6 +94,10 @@ class Registry:
         if (door := self._doors.pop(known, None)) is not None:
             self._closed[known] = door
 
+    def served(self) -> tuple[tuple[str, str], ...]:
+        """Group version and plural of all that there is: the built-in resources in the table's order, then what was added."""
+        return tuple({**dict.fromkeys(RESOURCES), **dict.fromkeys(self._added)})
+
     def resource(self, group_version: str, plural: str) -> ResourceDoor:
         """The door to a resource: `resource("apps/v1", "deployments")`.
 
