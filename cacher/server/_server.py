@@ -52,8 +52,8 @@ class Backend(Protocol):
         """What is counted."""
         ...
 
-    async def follow_definitions(self) -> None:
-        """Return once what is defined now is served; what is defined later will be, too."""
+    async def prepare(self) -> None:
+        """Return once all that is to be served can be; what is defined later will be, too."""
         ...
 
 
@@ -284,7 +284,7 @@ async def open_server(
     server.addresses = tuple(_address(listener) for listener in listeners)
     async with trio.open_nursery() as connections:
         try:
-            await backend.follow_definitions()
+            await backend.prepare()
             async with trio.open_nursery() as accepting:
                 served = [trio.SSLListener(one, tls, https_compatible=True) for one in listeners] if tls else listeners
                 accepting.start_soon(_accept, server, served, connections)
