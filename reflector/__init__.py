@@ -95,7 +95,9 @@ from ._rate_limits import ExponentialLimiter as ExponentialLimiter
 from ._rate_limits import MaxOfLimiter as MaxOfLimiter
 from ._rate_limits import RateLimiter as RateLimiter
 from ._rate_limits import default_limiter as default_limiter
+from ._reads import RECONCILIATION as RECONCILIATION
 from ._reads import Read as Read
+from ._reads import Reconciliation as Reconciliation
 from ._reconcile import GiveUp as GiveUp
 from ._reconcile import Reconcile as Reconcile
 from ._reconcile import ReconcileCancelled as ReconcileCancelled

@@ -177,7 +177,13 @@ PURE = [
     "cacher/controllers/_served.py",
     "cacher/controllers/_simulated_nodes.py",
     "cacher/controllers/_times.py",
+    "cacher/simulation/_acts.py",
     "cacher/simulation/_comparison.py",
+    "cacher/simulation/_faults.py",
+    "cacher/simulation/_operations.py",
+    "cacher/simulation/_sometimes.py",
+    "cacher/simulation/_swarm.py",
+    "cacher/simulation/_tape.py",
     "cacher/simulation/judges/*.py",
 ]
 NOT_PURE = ("trio", "random")
@@ -200,7 +206,7 @@ DOORS = {
 
 # A judge that leaned on what it judges would share its mistakes: it knows the words of `watch` and the recorded facts.
 JUDGES = "cacher/simulation/judges/*.py"
-JUDGES_MAY_IMPORT = ("watch", "msgspec", "cacher.simulation._history", "cacher.simulation.judges")
+JUDGES_MAY_IMPORT = ("watch", "msgspec", "cacher.simulation._history", "cacher.simulation._acts", "cacher.simulation.judges")
 
 IMPORTED_AS = {
     "cel-expr-python": "cel_expr_python",

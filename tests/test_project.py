@@ -78,6 +78,14 @@ BRIDGES = {
         {"time"},
         "the one meter of wall-clock lag and rates; nothing in the path reads it",
     ),
+    "cacher/simulation/_hunt.py": (
+        {"time", "multiprocessing"},
+        "a hunt plays seeds in several processes and keeps to a time; no world sees either",
+    ),
+    "cacher/simulation/_guard.py": (
+        {"threading", "trio.to_thread"},
+        "it is what refuses them to programs in a simulation",
+    ),
     "cacher/storage/etcd/_worker_thread.py": (
         {"trio.to_thread"},
         "SQLite can only be waited for by a thread; tasks are woken in the order of their calls, and simulations have no thread",

@@ -35,6 +35,10 @@ ALL_JUDGES = (ORDERED, UNIQUE, RELIABLE, ATOMIC, FAITHFUL, COHERENT, MONOTONIC, 
 """In the order of the report: the watch, the cache, everybody together."""
 
 
+WORLD_JUDGES = ALL_JUDGES
+"""Of a world: those, and what handlers and controllers promise."""
+
+
 def judge_all(history: History, *, delay_max_s: float = DELAY_MAX_S) -> tuple[Verdict, ...]:
     """The verdicts of all judges, in the order of ALL_JUDGES.
 
