@@ -206,7 +206,13 @@ DOORS = {
 
 # A judge that leaned on what it judges would share its mistakes: it knows the words of `watch` and the recorded facts.
 JUDGES = "cacher/simulation/judges/*.py"
-JUDGES_MAY_IMPORT = ("watch", "msgspec", "cacher.simulation._history", "cacher.simulation._acts", "cacher.simulation.judges")
+JUDGES_MAY_IMPORT = (
+    "watch",
+    "msgspec",
+    "cacher.simulation._history",
+    "cacher.simulation._acts",
+    "cacher.simulation.judges",
+)
 
 IMPORTED_AS = {
     "cel-expr-python": "cel_expr_python",
