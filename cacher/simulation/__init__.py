@@ -8,6 +8,7 @@ from ._chronicle import Chronicle as Chronicle
 from ._client_plans import ClientPlan as ClientPlan
 from ._client_plans import Terms as Terms
 from ._client_plans import plan_clients as plan_clients
+from ._custom import custom_resource as custom_resource
 from ._clients import Client as Client
 from ._clients import Drain as Drain
 from ._clients import open_clients as open_clients
@@ -59,6 +60,7 @@ from ._landing import LandingRefused as LandingRefused
 from ._meter import LagHistogram as LagHistogram
 from ._meter import LagSummary as LagSummary
 from ._meter import Meter as Meter
+from ._operations import AnyOperation as AnyOperation
 from ._operations import Create as Create
 from ._operations import Delete as Delete
 from ._operations import Patch as Patch
