@@ -23,6 +23,8 @@ class Belief(msgspec.Struct, frozen=True, gc=False):
     revision: int
     server: str = ""
     """Who showed it."""
+    at_s: float = 0.0
+    """When it was read."""
 
 
 class Request(msgspec.Struct, gc=False):
@@ -85,11 +87,12 @@ class Handled(msgspec.Struct, frozen=True, gc=False):
 
 
 class SyncedAt(msgspec.Struct, frozen=True, gc=False):
-    """A handler was first seen to be called synced. `listed`: the keys of the first complete list."""
+    """A handler was first seen to be called synced. Its name is that of the client that its informer is."""
 
     at_s: float
     handler: str
-    listed: tuple[str, ...]
+    handled_before: int
+    """How many calls of handlers, of all of them, had been recorded by then."""
 
 
 class Copy(msgspec.Struct, frozen=True):

@@ -34,12 +34,12 @@ def _beliefs_of(read: Read, versions: Versions) -> list[Belief]:
         return []
     server, info = place
     if read.verb != "list":
-        return [Belief(_key(info, read.key), read.uid, read.revision, server)] if read.uid else []
+        return [Belief(_key(info, read.key), read.uid, read.revision, server, read.at_s)] if read.uid else []
     beliefs = []
     for name, digits in _MEMBER.findall(read.members):
         key, revision = _key(info, name), int(digits)
         _, shown = versions.get((key, revision), (None, None))
-        beliefs.append(Belief(key, shown.uid if shown is not None else "", revision, server))
+        beliefs.append(Belief(key, shown.uid if shown is not None else "", revision, server, read.at_s))
     return beliefs
 
 

@@ -6,7 +6,7 @@ from typing import final
 
 import trio
 
-from reflector import InformerStopped, Registration, SharedInformer
+from reflector import InformerStopped, Registration, SharedInformer, Tombstone
 from watch import Object, Selector
 
 from ._acts import Acts, Copy, Handled, SyncedAt
@@ -29,14 +29,12 @@ class Eye:
         self.registration: Registration = informer.add_handler(self, name="eye")
 
     async def note_synced(self) -> None:
-        """Write down when the handler is first called synced, and what was listed first."""
+        """Write down when the handler is first called synced."""
         try:
-            await self.informer.wait_until_synced()
-            listed = tuple(sorted(obj.key for _, obj in self.informer.store.items()))
             await self.registration.wait_until_synced()
         except InformerStopped:
             return
-        self._acts.synced.append(SyncedAt(trio.current_time(), self.holder, listed))
+        self._acts.synced.append(SyncedAt(trio.current_time(), self.holder, len(self._acts.handled)))
 
     def look(self, *, with_objects: bool = False, is_final: bool = False) -> Copy:
         """The copy as it is now. Cost: O(objects) with them."""
@@ -73,14 +71,12 @@ class Eye:
         """See Handler."""
         self._note("update", new, previous_uid=old.uid)
 
-    def on_delete(self, obj: object) -> None:
+    def on_delete(self, obj: Object | Tombstone) -> None:
         """See Handler: the last state, or a Tombstone."""
         if isinstance(obj, Object):
             self._note("delete", obj)
-            return
-        last = getattr(obj, "object", None)
-        assert isinstance(last, Object), "a tombstone has the last state that was known"
-        self._note("delete", last, is_tombstone=True)
+        else:
+            self._note("delete", obj.last_known, is_tombstone=True)
 
     def _note(
         self, kind: str, obj: Object, *, previous_uid: str = "", is_initial: bool = False, is_tombstone: bool = False

@@ -43,6 +43,10 @@ class Listed(msgspec.Struct, frozen=True, gc=False):
     revision: int
     objects: tuple[Object, ...]
     minimum_revision: int = 0
+    asked: str | None = None
+    """The resource version that it asked for: "" the latest, "0" any; None: not recorded."""
+    is_exact: bool = False
+    """Whether it asked for just that version, and not for one that is no older."""
 
 
 class Opened(msgspec.Struct, frozen=True, gc=False):

@@ -29,6 +29,9 @@ from ._tape import Tape
 from ._world import NotConverged, World
 from .judges import WORLD_JUDGES, Verdict, judge_with
 
+IN_THE_END = ("Convergent", "Settles", "Lively")
+"""Guarantees that are broken by what never happens: with nothing else broken, the world has not converged."""
+
 Outcome = Literal["held", "broken", "not-converged", "stopped"]
 
 
@@ -178,9 +181,9 @@ class _Run:
             outcome, facts = "stopped", tuple(map(str, refusals))
         elif failure:
             outcome, facts = "stopped", (failure.strip().rpartition("\n")[2],)
-        elif looked or any(verdict.broken for verdict in verdicts):
+        elif looked or any(verdict.broken and verdict.name not in IN_THE_END for verdict in verdicts):
             outcome = "broken"
-        elif self.lagging:
+        elif self.lagging or any(verdict.broken for verdict in verdicts):
             outcome, facts = "not-converged", self.lagging
         return RunResult(
             tape=self.tape,

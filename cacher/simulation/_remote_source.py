@@ -50,6 +50,7 @@ class RemoteSource:
         self.selector = selector
         self._listed: list[Object] = []
         self._minimum = 0
+        self._asked = ""
         self._at_server: StreamingListerWatcher | None = None
         """Of the stream that is open, so that its progress can be asked for."""
 
@@ -60,13 +61,16 @@ class RemoteSource:
         if not page:
             self._listed = []
             self._minimum = world.store.revision if resource_version == "" else 0
+            self._asked = resource_version
         found = await self._ask(
             lambda source: source.list(resource_version=resource_version, page_size=page_size, page=page)
         )
         await self._let_through(found.objects)
         self._listed.extend(found.objects)
         if not found.next_page:
-            self.log.steps.append(Listed(trio.current_time(), found.revision, tuple(self._listed), self._minimum))
+            self.log.steps.append(
+                Listed(trio.current_time(), found.revision, tuple(self._listed), self._minimum, self._asked)
+            )
             world.chronicle.tell(self.log.name, f"listed {len(self._listed)} at {found.revision}")
             self._listed = []
         return found
