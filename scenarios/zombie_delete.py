@@ -10,9 +10,11 @@ by uid.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from random import Random
 
+from cacher.simulation import AnyOperation as Operation
 from cacher.simulation import (
     Crash,
     Create,
@@ -28,7 +30,6 @@ from cacher.simulation import (
     World,
     custom_resource,
 )
-from cacher.simulation import AnyOperation as Operation
 from reflector import Controller, Manager, controller_reference, delete_exactly, owner_key
 from watch import AlreadyExists, NotFound
 
@@ -41,7 +42,10 @@ def rabbits(manager: Manager, *, fixed: bool) -> None:
     """A Rabbit has a StatefulSet of its name, which goes before the Rabbit does."""
     owners = manager.informers.informer("example.com/v1", "rabbits")
     sets = manager.informers.informer("apps/v1", "statefulsets")
-    api, set_api = manager.client.resource("example.com/v1", "rabbits"), manager.client.resource("apps/v1", "statefulsets")
+    api, set_api = (
+        manager.client.resource("example.com/v1", "rabbits"),
+        manager.client.resource("apps/v1", "statefulsets"),
+    )
 
     async def reconcile(key: str) -> None:
         namespace, name = key.split("/")
@@ -53,13 +57,11 @@ def rabbits(manager: Manager, *, fixed: bool) -> None:
             if owned is None:
                 await create_set(name, namespace, controller_reference(rabbit, "example.com/v1", "Rabbit"))
             return
-        try:
+        with suppress(NotFound):
             if not fixed:
                 await set_api.delete(name, namespace)  # whoever has that name now
             elif owned is not None and is_controlled_by(owned.to_dict(), rabbit.uid):
                 await delete_exactly(set_api, owned, any_version=True)
-        except NotFound:
-            pass
         data["metadata"]["finalizers"] = []
         await api.update(data, namespace)
 
@@ -67,10 +69,8 @@ def rabbits(manager: Manager, *, fixed: bool) -> None:
         labels = {"rabbit": name}
         template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "rabbit", "image": "rabbit:1"}]}}
         spec = {"serviceName": name, "selector": {"matchLabels": labels}, "template": template}
-        try:
+        with suppress(AlreadyExists):  # the copy has yet to show it
             await set_api.create({"metadata": {"name": name, "ownerReferences": [owner]}, "spec": spec}, namespace)
-        except AlreadyExists:
-            pass  # the copy has yet to show it
 
     controller = Controller("rabbits", reconcile, random=Random(1))
     manager.add(controller.watches(owners).watches(sets, owner_key("Rabbit")))

@@ -8,10 +8,10 @@ from ._chronicle import Chronicle as Chronicle
 from ._client_plans import ClientPlan as ClientPlan
 from ._client_plans import Terms as Terms
 from ._client_plans import plan_clients as plan_clients
-from ._custom import custom_resource as custom_resource
 from ._clients import Client as Client
 from ._clients import Drain as Drain
 from ._clients import open_clients as open_clients
+from ._custom import custom_resource as custom_resource
 from ._determinism import Streams as Streams
 from ._determinism import run_deterministic as run_deterministic
 from ._digest import digest as digest

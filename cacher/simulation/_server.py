@@ -5,14 +5,18 @@ What it knows is in its caches alone, so it comes back with none.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from random import Random
 from typing import TypeVar
 
 import trio
 
+from watch import APIError, WatchError
+
 from .. import CacherStorage, Cluster, Resource, Ring, open_server
 from .._clock import Clock
+from .._resources import ResourceInfo
 from ._faults import ALL
 from ._scenario import Topology
 from ._store_link import StoreLink
@@ -28,10 +32,18 @@ class ApiServer:
 
     Args:
         on_down: called when it ends, in that step: its connections are lost.
+        kept: the resources of which every server has a cache: those that anybody has read by now.
     """
 
     def __init__(
-        self, name: str, link: StoreLink, topology: Topology, random: Random, *, on_down: Callable[[str], None]
+        self,
+        name: str,
+        link: StoreLink,
+        topology: Topology,
+        random: Random,
+        *,
+        on_down: Callable[[str], None],
+        kept: Mapping[str, ResourceInfo],
     ) -> None:
         self.name = name
         self.link = link
@@ -44,6 +56,8 @@ class ApiServer:
         self._topology = topology
         self._random = random
         self._on_down = on_down
+        self._kept = kept
+        self._nursery: trio.Nursery | None = None
         self._changed = trio.Event()
         self._scope = trio.CancelScope()
         self._down_s = 0.0
@@ -70,9 +84,12 @@ class ApiServer:
             ) as cluster:
                 self.starts += 1
                 self._scope = trio.CancelScope()
-                self._set(cluster)
                 with self._scope:
-                    await trio.sleep_forever()
+                    async with trio.open_nursery() as self._nursery:
+                        self._set(cluster)
+                        for info in list(self._kept.values()):
+                            self.keep(info)
+                        await trio.sleep_forever()
             await trio.sleep(self._down_s)
 
     def stop(self, down_s: float) -> None:
@@ -85,6 +102,15 @@ class ApiServer:
             scope.cancel()
         self._scope.cancel()
         self._on_down(self.name)
+
+    def keep(self, info: ResourceInfo) -> None:
+        """Fill the cache of a resource, as a server does for all of them, whether or not anybody reads from this one."""
+        if self.cluster is not None and self._nursery is not None:
+            self._nursery.start_soon(self._fill, self.cluster, info, name=f"{self.name} {info.plural}")
+
+    async def _fill(self, cluster: Cluster, info: ResourceInfo) -> None:
+        with suppress(APIError, WatchError):  # a resource whose definition has gone meanwhile; a cache that was stopped
+            await cluster.resource(info.group_version, info.plural).ready()
 
     def hurry(self) -> None:
         """Where it is down, be back soon."""
