@@ -2,15 +2,19 @@
 
 It wants three pods, sees none, makes three; the copy has yet to show them when it looks again, so it makes three more. ReplicaSets
 have expectations against that; where these expire before the copy has caught up (Kubernetes: five minutes) they do it too:
-kubernetes issue 129795, and half of the new operators of these years. The fix waits for what it wrote: a copy is not acted on
-before it shows the revision of the last write (KEP-5647).
+kubernetes issue 129795, and many an operator of these years.
 
     want 3 ─► copy: 0 ─► create 3 ─► copy still: 0 ─► create 3 ─► copy: 6
+
+Waiting until the copy shows one's own writes (KEP-5647; a Controller's `own_writes_s`) is a cure as long as the controller lives:
+one that crashes and comes back to a server of the past has forgotten what to wait for. The fix here needs no memory: each
+child has a name that follows from its number, and a create that was done already is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from random import Random
 
@@ -28,6 +32,7 @@ from cacher.simulation import (
     custom_resource,
 )
 from reflector import Controller, Manager, controller_reference, owner_key
+from watch import AlreadyExists
 
 FLOCKS = "example.com/v1/flocks"
 PODS = "v1/pods"
@@ -44,15 +49,19 @@ def flocks(manager: Manager, *, fixed: bool) -> None:
         flock = owners.lister.find(name, namespace)
         if flock is None:
             return
-        mine = pods.lister.list(namespace, labels={"flock": name})
+        mine = {pod.name for pod in pods.lister.list(namespace, labels={"flock": name})}
         owner = controller_reference(flock, "example.com/v1", "Flock")
-        metadata = {"generateName": f"{name}-", "labels": {"flock": name}, "ownerReferences": [owner]}
+        metadata = {"labels": {"flock": name}, "ownerReferences": [owner]}
         spec = {"containers": [{"name": "bird", "image": "bird:1"}]}
-        for _ in range(flock.parse()["spec"]["birds"] - len(mine)):
-            await pod_api.create({"metadata": metadata, "spec": spec}, namespace)
+        wanted = [f"{name}-{number}" for number in range(flock.parse()["spec"]["birds"])]
+        missing = [one for one in wanted if one not in mine] if fixed else wanted[len(mine) :]
+        for one in missing:
+            named = {"name": one} if fixed else {"generateName": f"{name}-"}
+            with suppress(AlreadyExists):
+                await pod_api.create({"metadata": {**metadata, **named}, "spec": spec}, namespace)
 
-    # For so long a key waits until the copies show what its last reconcile wrote. 0 is what most controllers of today do.
-    controller = Controller("flocks", reconcile, random=Random(1), own_writes_s=60 if fixed else 0)
+    # Neither variant waits for its own writes: most controllers of today do not.
+    controller = Controller("flocks", reconcile, random=Random(1), own_writes_s=0)
     manager.add(controller.watches(owners).watches(pods, owner_key("Flock")))
 
 
