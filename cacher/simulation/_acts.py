@@ -157,13 +157,15 @@ class Wanted(msgspec.Struct, frozen=True, gc=False):
 
 
 class EndState(msgspec.Struct, frozen=True):
-    """What a run came to, under names that do not depend on it: see `_canonical`."""
+    """What a run came to, under names that do not depend on it: see `_end_state`."""
 
     objects: Mapping[str, bytes]
     """Canonical name of each object → its canonical JSON."""
     creations: Mapping[str, int]
     deletions: Mapping[str, int]
     """How often each canonical name was created and deleted."""
+    unstable: tuple[str, ...] = ()
+    """What two runs without a fault did not agree on: the controllers' own chance, and not compared."""
 
 
 class Phases(msgspec.Struct):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
+from .. import ResourceInfo
 from ._chronicle import Chronicle
 from ._faults import ALL
 from ._history import History
@@ -54,6 +55,10 @@ class Surroundings(Protocol):
 
     def server(self, name: str) -> ApiServer:
         """The server of that name."""
+        ...
+
+    def know(self, info: ResourceInfo) -> None:
+        """Somebody reads this resource: every server has it in its cache, and its history is kept."""
         ...
 
     def random(self, name: str) -> Random:

@@ -304,7 +304,10 @@ class Deeds:
                     return await server.serve(lambda cluster: _do(cluster, operation))
                 except (AlreadyExists, NotFound):
                     return None
-                except (Conflict, UnknownResource):  # a server that has just begun may have yet to serve what is defined
+                except (
+                    Conflict,
+                    UnknownResource,
+                ):  # a server that has just begun may have yet to serve what is defined
                     pass
                 except APIError as error:
                     if error.code < 500 and error.code != 429:

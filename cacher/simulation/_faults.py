@@ -301,11 +301,13 @@ AnyAction = (
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
-    """When something is met, something is done; after `for_s` (0: when the world settles) it is mended."""
+    """When something is met, something is done. It is mended after `for_s`, or when `until` is met from then on, whichever
+    comes first; with neither, when the world settles."""
 
     when: AnyTrigger
     do: AnyAction
     for_s: float = 0.0
+    until: AnyTrigger | None = None
 
 
 def leaves(trigger: AnyTrigger) -> Iterator[At | Upon]:
@@ -328,6 +330,7 @@ def kind_of(action: AnyAction) -> Kind:
 def tell(fault: Fault) -> str:
     """The fault as a person reads it: `upon after-write #3 of rabbit: crash rabbit`."""
     lasting = f", for {fault.for_s:g} s" if fault.for_s else ""
+    lasting += f", until {tell_trigger(fault.until)}" if fault.until is not None else ""
     return f"{tell_trigger(fault.when)}: {tell_action(fault.do)}{lasting}"
 
 

@@ -97,6 +97,8 @@ class ClientHistory(msgspec.Struct):
     selector: Selector
     slow: bool
     steps: list[Step]
+    resource: str = ""
+    """As operations and faults name it."""
     process: str = ""
     """In a world: whose eyes these were, and in which of its lives."""
     incarnation: int = 0

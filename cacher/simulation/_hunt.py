@@ -11,9 +11,9 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from typing import Any
 
 import msgspec
@@ -146,30 +146,46 @@ def trophy_of(result: RunResult) -> Trophy:
 
 def _trophies(scenario: Scenario, variant: str, seeds: range, jobs: int, deadline_s: float) -> Iterator[Trophy]:
     """In the order of the seeds, until time is up."""
-    jobs = min(jobs, len(seeds))
-    if jobs == 1 or "fork" not in multiprocessing.get_all_start_methods():
-        for seed in seeds:
+
+    def one(number: int) -> bytes:
+        return msgspec.msgpack.encode(trophy_of(run_seed(scenario, seeds[number], variant)))
+
+    for raw in spread(one, len(seeds), jobs, deadline_s=deadline_s):
+        yield msgspec.msgpack.decode(raw, type=Trophy)
+
+
+def spread(
+    one: Callable[[int], bytes], number: int, jobs: int = 1, *, deadline_s: float = float("inf")
+) -> Iterator[bytes]:
+    """`one(0)`, `one(1)`, …, made in `jobs` processes that are forks of this one, in order, until `deadline_s`.
+
+    Args:
+        deadline_s: on the real, monotonic clock.
+    Raises:
+        RuntimeError: a process ended before its work did.
+    """
+    jobs = min(jobs, number)
+    if jobs <= 1 or "fork" not in multiprocessing.get_all_start_methods():
+        for each in range(number):
             if time.monotonic() >= deadline_s:
                 return
-            yield trophy_of(run_seed(scenario, seed, variant))
+            yield one(each)
         return
-    with _Pack(scenario, variant, seeds, jobs) as pack:
-        yield from pack.trophies(deadline_s)
+    with _Pack(one, number, jobs) as pack:
+        yield from pack.answers(deadline_s)
 
 
 class _Pack:
-    """The processes of a hunt. They end with the block."""
+    """The processes that share a work; number k of them does k, k + jobs, …. They end with the block."""
 
-    def __init__(self, scenario: Scenario, variant: str, seeds: range, jobs: int) -> None:
-        self._seeds = seeds
-        self._context = multiprocessing.get_context("fork")
+    def __init__(self, one: Callable[[int], bytes], number: int, jobs: int) -> None:
+        self._number = number
+        context = multiprocessing.get_context("fork")
         self._ends: list[Connection] = []
         self._processes: list[Any] = []
-        for number in range(jobs):
-            ours, theirs = self._context.Pipe(duplex=False)
-            process = self._context.Process(
-                target=_work, args=(scenario, variant, seeds[number::jobs], theirs), daemon=True
-            )
+        for offset in range(jobs):
+            ours, theirs = context.Pipe(duplex=False)
+            process = context.Process(target=_work, args=(one, range(offset, number, jobs), theirs), daemon=True)
             process.start()
             theirs.close()
             self._ends.append(ours)
@@ -185,33 +201,22 @@ class _Pack:
             process.join()
             end.close()
 
-    def trophies(self, deadline_s: float) -> Iterator[Trophy]:
-        """In the order of the seeds. Raises RuntimeError where a worker ended before its seeds did."""
-        waiting: dict[int, Trophy] = {}
-        for seed in self._seeds:
-            while seed not in waiting:
+    def answers(self, deadline_s: float) -> Iterator[bytes]:
+        """In order. Each worker answers in its own order, so the next one is always at the end of its own pipe."""
+        for each in range(self._number):
+            end = self._ends[each % len(self._ends)]
+            while not end.poll(POLL_S):
                 if time.monotonic() >= deadline_s:
                     return
-                for end in wait(self._ends, timeout=POLL_S):
-                    assert isinstance(end, Connection), "only pipes are waited for"
-                    try:
-                        trophy = msgspec.msgpack.decode(end.recv_bytes(), type=Trophy)
-                    except EOFError:
-                        self._ends_early(seed, end, waiting)
-                        continue
-                    waiting[trophy.seed] = trophy
-            yield waiting.pop(seed)
-
-    def _ends_early(self, seed: int, end: Connection, waiting: dict[int, Trophy]) -> None:
-        number = self._ends.index(end)
-        if seed in self._seeds[number :: len(self._ends)] and seed not in waiting:
-            raise RuntimeError(f"the process that played seed {seed} ended: play it by itself to see why")
-        time.sleep(0.01)
+            try:
+                yield end.recv_bytes()
+            except EOFError:
+                raise RuntimeError(f"the process of number {each} ended: do it in this process to see why") from None
 
 
-def _work(scenario: Scenario, variant: str, seeds: range, end: Connection) -> None:
+def _work(one: Callable[[int], bytes], numbers: range, end: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the hunter's, who ends this process
     with suppress(BrokenPipeError):
-        for seed in seeds:
-            end.send_bytes(msgspec.msgpack.encode(trophy_of(run_seed(scenario, seed, variant))))
+        for number in numbers:
+            end.send_bytes(one(number))
     end.close()

@@ -131,6 +131,9 @@ class Injector:
         self._mends[number] = mend
         if fault.for_s:
             self.after(fault.for_s, lambda: self._mend(number))
+        if fault.until is not None:
+            _arm(self, fault.until, lambda: self._mend(number))
+            self._note_points()
 
     def _mend(self, number: int) -> None:
         mend = self._mends.pop(number, None)

@@ -57,7 +57,8 @@ class Wait(Operation, frozen=True):
 class Until(Operation, frozen=True):
     """Wait until the store has such an object, or, with `exists=False`, has none; or until `within_s` have passed.
 
-    A world with faults may never get there: the workload goes on all the same, and says in the run's notes that it did.
+    A world with faults may not get there: then they stop, and it is waited for once more. If that does not help the workload
+    goes on all the same, and says in the run's notes that it did.
     """
 
     resource: str

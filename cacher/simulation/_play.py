@@ -14,9 +14,11 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from ._acts import EndState
 from ._chronicle import Chronicle
 from ._determinism import Streams, run_deterministic
 from ._digest import digest
+from ._end_state import agreed, end_state
 from ._faults import STORE, Change, Point
 from ._guard import NotSimulated, guarded
 from ._history import History
@@ -104,24 +106,62 @@ def operations_of(scenario: Scenario, streams: Streams) -> tuple[AnyOperation, .
 
 
 def run_seed(scenario: Scenario, seed: int, variant: str, *, hunting: bool = True, keep: bool = False) -> RunResult:
-    """The run of a seed; see `draw` and `play`."""
-    return play(scenario, draw(scenario, seed, variant, hunting=hunting), keep=keep)
+    """The run of a seed; see `draw` and `play`. Compared with its reference where the scenario's guarantee needs one."""
+    tape = draw(scenario, seed, variant, hunting=hunting)
+    reference = reference_for(scenario, tape) if scenario.guarantee in COMPARED else None
+    return play(scenario, tape, keep=keep, reference=reference)
 
 
-def play(scenario: Scenario, tape: Tape, *, keep: bool = False) -> RunResult:
+COMPARED = ("CrashProof", "CoalesceProof")
+REFERENCES_KEPT = 64
+_references: dict[bytes, EndState] = {}
+
+
+def reference_for(scenario: Scenario, tape: Tape) -> EndState:
+    """What the operations of `tape` come to without a fault; played twice, and remembered in this process.
+
+    Raises:
+        ValueError: the workload is an async function, whose operations are not known before.
+    """
+    if tape.operations is None:
+        raise ValueError(f"{scenario.name}: only a workload that is data can be compared with a reference")
+    key = msgspec.json.encode((scenario.name, tape.variant, tape.operations, tape.skipped))
+    if key not in _references:
+        if len(_references) >= REFERENCES_KEPT:
+            _references.clear()
+        calm = msgspec.structs.replace(tape, faults=())
+        ends = []
+        for schedule in (tape.schedule, tape.schedule + 1):
+            result = play(scenario, msgspec.structs.replace(calm, schedule=schedule), keep=True)
+            assert result.history is not None, "it was to be kept"
+            end = result.history.acts.end_state
+            assert end is not None, f"without a fault a world ends: {result.failure}"
+            ends.append(end)
+        _references[key] = agreed(*ends)
+    return _references[key]
+
+
+def play(
+    scenario: Scenario, tape: Tape, *, keep: bool = False, reference: EndState | None = None, plan: str = ""
+) -> RunResult:
     """Play `tape` and judge it. The same tape comes to the same digest, in every process.
 
     Args:
         keep: keep history and chronicle in the result.
+        reference: what the same comes to without a fault, for CrashProof and CoalesceProof.
+        plan: the pattern that the faults follow, where they follow one.
     """
     run = _Run(scenario, tape)
+    run.world.history.acts.reference = reference
+    run.world.history.acts.plan = plan
+    is_compared = keep or reference is not None
     failure = ""
     with quiet(), guarded(*_modules_of(scenario)) as refusals:
         try:
             run_deterministic(run.main, seed=tape.schedule)
         except Exception as error:  # noqa: BLE001 - whatever failed in a world is a finding, told with its traceback
             failure = "".join(traceback.format_exception(error))
-    return run.result(refusals, failure, keep=keep)
+    return run.result(refusals, failure, keep=keep, is_compared=is_compared)
 
 
 @contextmanager
@@ -163,16 +203,18 @@ class _Run:
                 await world.run(self.tape.operations)
             else:
                 await cast("Callable[[World], Awaitable[None]]", scenario.workload)(world)
-            if world.history.acts.phases.faults_end_s is None:
+            if not world.has_settled:
                 try:
                     await world.settle()
                 except NotConverged as error:
                     self.lagging = (str(error),)
         world.history.finished = not self.lagging
 
-    def result(self, refusals: Sequence[NotSimulated], failure: str, *, keep: bool) -> RunResult:
+    def result(self, refusals: Sequence[NotSimulated], failure: str, *, keep: bool, is_compared: bool) -> RunResult:
         """Everything, judged."""
         world, history = self.world, self.world.history
+        if is_compared and not failure:
+            history.acts.end_state = end_state(history)
         verdicts = self._judge(history)
         looked = tuple(f"{one.name}: {one.facts} at {one.at_s:g} s" for one in history.acts.looked)
         outcome: Outcome = "held"

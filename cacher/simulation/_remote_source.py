@@ -120,11 +120,19 @@ class RemoteSource:
         if self._log is None:
             life, text = self._life, str(self.selector)
             name = f"{life.process}#{life.incarnation} {self.info.plural}{f' {text}' if text else ''}"
+            resource = f"{self.info.group_version}/{self.info.plural}"
             self._log = ClientHistory(
-                name, self.info.prefix, self.selector, self._world.has_lags, [], life.process, life.incarnation
+                name,
+                self.info.prefix,
+                self.selector,
+                self._world.has_lags,
+                [],
+                resource,
+                life.process,
+                life.incarnation,
             )
             self._world.history.clients.append(self._log)
-            self._world.store.keep(self.info)
+            self._world.know(self.info)
             life.on_source(self)
 
     def _source_at(self, cluster: Cluster) -> StreamingListerWatcher:

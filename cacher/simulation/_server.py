@@ -5,18 +5,14 @@ What it knows is in its caches alone, so it comes back with none.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TypeVar
 
 import trio
 
-from watch import APIError, WatchError
-
 from .. import CacherStorage, Cluster, Resource, Ring, open_server
 from .._clock import Clock
-from .._resources import ResourceInfo
 from ._faults import ALL
 from ._scenario import Topology
 from ._store_link import StoreLink
@@ -32,18 +28,10 @@ class ApiServer:
 
     Args:
         on_down: called when it ends, in that step: its connections are lost.
-        kept: the resources of which every server has a cache: those that anybody has read by now.
     """
 
     def __init__(
-        self,
-        name: str,
-        link: StoreLink,
-        topology: Topology,
-        random: Random,
-        *,
-        on_down: Callable[[str], None],
-        kept: Mapping[str, ResourceInfo],
+        self, name: str, link: StoreLink, topology: Topology, random: Random, *, on_down: Callable[[str], None]
     ) -> None:
         self.name = name
         self.link = link
@@ -53,11 +41,11 @@ class ApiServer:
         self.bookmarks_late_s = 0.0
         self.starts = 0
         self._ring_limit = 0
+        self._warmed: dict[tuple[str, str], None] = {}
+        self._nursery: trio.Nursery | None = None
         self._topology = topology
         self._random = random
         self._on_down = on_down
-        self._kept = kept
-        self._nursery: trio.Nursery | None = None
         self._changed = trio.Event()
         self._scope = trio.CancelScope()
         self._down_s = 0.0
@@ -87,10 +75,18 @@ class ApiServer:
                 with self._scope:
                     async with trio.open_nursery() as self._nursery:
                         self._set(cluster)
-                        for info in list(self._kept.values()):
-                            self.keep(info)
+                        for version, plural in self._warmed:
+                            self._nursery.start_soon(cluster.resource(version, plural).ready)
                         await trio.sleep_forever()
             await trio.sleep(self._down_s)
+
+    def warm(self, version: str, plural: str) -> None:
+        """Have the cache of a resource filled, now and at every start, as Kubernetes' servers do with all of theirs."""
+        if (version, plural) in self._warmed:
+            return
+        self._warmed[version, plural] = None
+        if self.cluster is not None and self._nursery is not None:
+            self._nursery.start_soon(self.cluster.resource(version, plural).ready)
 
     def stop(self, down_s: float) -> None:
         """End now, as a killed process does; be back after `down_s`. Nothing where it is down."""
@@ -98,19 +94,11 @@ class ApiServer:
             return
         self._down_s = down_s
         self._set(None)
+        self._nursery = None
         for scope in list(self._calls):
             scope.cancel()
         self._scope.cancel()
         self._on_down(self.name)
-
-    def keep(self, info: ResourceInfo) -> None:
-        """Fill the cache of a resource, as a server does for all of them, whether or not anybody reads from this one."""
-        if self.cluster is not None and self._nursery is not None:
-            self._nursery.start_soon(self._fill, self.cluster, info, name=f"{self.name} {info.plural}")
-
-    async def _fill(self, cluster: Cluster, info: ResourceInfo) -> None:
-        with suppress(APIError, WatchError):  # a resource whose definition has gone meanwhile; a cache that was stopped
-            await cluster.resource(info.group_version, info.plural).ready()
 
     def hurry(self) -> None:
         """Where it is down, be back soon."""

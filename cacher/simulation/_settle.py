@@ -35,9 +35,8 @@ class Settler:
     async def settle(self, within_s: float) -> list[str]:
         """Stop all faults and wait. What had not converged when time was up; nothing where all had."""
         world = self._world
-        self._calm()
+        self.calm()
         phases = world.history.acts.phases
-        phases.faults_end_s = world.now_s
         deadline = world.now_s + within_s
         while lagging := self._lagging():
             if world.now_s >= deadline:
@@ -56,8 +55,10 @@ class Settler:
             await trio.sleep(LOOK_PERIOD_S)
             self._look()
 
-    def _calm(self) -> None:
+    def calm(self) -> None:
+        """Stop all faults, and mend what they did."""
         world = self._world
+        world.history.acts.phases.faults_end_s = world.now_s
         world.injector.stop()
         world.network.clear()
         for server in world.servers.values():

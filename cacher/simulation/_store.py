@@ -56,9 +56,6 @@ class SimStore:
         self.versions: dict[tuple[str, int], tuple[Object | None, Object | None]] = {}
         """What each change made of what, by key and revision: before it, after it."""
         self.on_change: list[Callable[[Happened], None]] = []
-        self.read: dict[str, ResourceInfo] = {}
-        """What anybody has listed or watched, by prefix; `on_read` is told of each once."""
-        self.on_read: list[Callable[[ResourceInfo], None]] = []
         """Called in the step of each change, when it has been written down. They must not raise, and write nothing."""
         self.last_write_s = 0.0
         self.asking: dict[trio.lowlevel.Task, int] = {}
@@ -83,10 +80,6 @@ class SimStore:
         """Have a history of a resource, also where nothing is written of it. A custom one keeps the names given here."""
         if info.prefix not in self._kept:
             self._kept[info.prefix] = _Kept(info, self._history)
-        if info.prefix not in self.read:
-            self.read[info.prefix] = info
-            for told in self.on_read:
-                told(info)
 
     async def compact(self, keep: int) -> None:
         """Forget the history but for the last `keep` revisions; nothing where that has been forgotten already."""

@@ -16,6 +16,7 @@ import trio
 
 from watch import Object
 
+from .. import ResourceInfo
 from .._clock import Clock
 from .._resources import find_resource
 from ._acts import Asked, Looked, Wanted
@@ -56,6 +57,8 @@ class World:
         """What was met, and how often; see `sometimes`."""
         self.processes: dict[str, Process] = {}
         self.servers: dict[str, ApiServer] = {}
+        self.has_settled = False
+        """Whether the liveness phase was entered."""
         self.notes: list[str] = []
         """What a reader of the run should know: an Until that gave up, a fault that found nothing."""
         self._streams = Streams(tape.seed)
@@ -269,6 +272,7 @@ class World:
         Raises:
             NotConverged: it took longer.
         """
+        self.has_settled = True
         lagging = await Settler(self).settle(within_s or self.tape.settle_s)
         if lagging:
             raise NotConverged(
@@ -277,6 +281,12 @@ class World:
         for name, check in self._rest_checks:
             if facts := check(self):
                 self._broke(name, facts, self.store.revision)
+
+    def know(self, info: ResourceInfo) -> None:
+        """See Surroundings.know."""
+        self.store.keep(info)
+        for server in self.servers.values():
+            server.warm(info.group_version, info.plural)
 
     # ---- inside ------------------------------------------------------------------------------------------------------
 
@@ -300,9 +310,7 @@ class World:
             self.tape.topology,
             self.random(f"server {name}"),
             on_down=self._server_went_down,
-            kept=self.store.read,
         )
-        self.store.on_read.append(server.keep)
         self.servers[name] = server
         nursery.start_soon(server.run, name=f"server {name}")
         await server.wait_until_up()
@@ -346,10 +354,13 @@ class World:
     async def _until(self, until: Until) -> None:
         info = find_resource(*split_resource(until.resource))
         key = info.key(until.name, (until.namespace or "default") if info.namespaced else None)
-        with trio.move_on_after(until.within_s):
-            while not self._is_so(key, until):
-                await self._changed.wait()
-            return
+        for within_s in (until.within_s, self.tape.settle_s):
+            with trio.move_on_after(within_s):
+                while not self._is_so(key, until):
+                    await self._changed.wait()
+                return
+            # The workload is to be done, also where a fault keeps it from being done: so faults stop early.
+            Settler(self).calm()
         self.notes.append(f"{self.now_s:.3f} s: gave up waiting for {until.resource} {until.name}")
 
     def _is_so(self, key: str, until: Until) -> bool:
