@@ -28,7 +28,7 @@ from ._consistency import PERIOD_S
 from ._readers import CachedReader, ObjectList, Reader, StoreReader
 from ._ready_storage import ReadyStorage
 from ._resource_source import ResourceListerWatcher
-from ._resources import ROOT, ResourceInfo, find_resource, resource_at
+from ._resources import RESOURCES, ROOT, ResourceInfo, find_resource, resource_at
 from ._ring import Ring
 from ._store_watch import ResourceWatch
 from ._stores import StoreOptions, open_store
@@ -288,7 +288,7 @@ class Cluster:
             info,
             lambda: self._custom.get(known, own),
             lambda: self._api(known),
-            self._follow_definitions,
+            self.follow_definitions,
         )
 
     def _api(self, known: tuple[str, str]) -> ResourceDoor:
@@ -296,9 +296,19 @@ class Cluster:
             self._definitions_started()
         return self.registry.resource(*known)
 
-    async def _follow_definitions(self) -> None:
-        """Return once what is defined now is served."""
+    async def follow_definitions(self) -> None:
+        """Return once what is defined now is served; what is defined later will be, too."""
         await self._definitions_started().settled()
+
+    async def prepare(self) -> None:
+        """Return once the caches of all built-in resources are filled, and what is defined now is served.
+
+        Without it a cache begins with its first reader, who has no history from before.
+        """
+        async with trio.open_nursery() as nursery:
+            for known in RESOURCES:
+                nursery.start_soon(self.resource(*known).ready)
+            nursery.start_soon(self.follow_definitions)
 
     def _definitions_started(self) -> Definitions:
         if self._definitions is None:
@@ -340,7 +350,14 @@ class Cluster:
             resource_prefix=resource_prefix,
             resource=info.plural,
             root=root,
-            codec=codec or Codec(group_version=info.group_version, kind=info.kind, fields=info.fields, absent=absent),
+            codec=codec
+            or Codec(
+                group_version=info.group_version,
+                kind=info.kind,
+                fields=info.fields,
+                absent=absent,
+                read_from=dict(info.read_from),
+            ),
             random=random,
             compactor=self._compactor,
             supports_progress=supports_progress,
@@ -362,7 +379,7 @@ class Cluster:
         return CachedReader(cached, info.prefix, root, nursery)
 
     def _plain(self, info: ResourceInfo) -> EtcdListerWatcher:
-        reader = ObjectReader(info.fields, absent=dict(info.absent))
+        reader = ObjectReader(info.fields, absent=dict(info.absent), read_from=dict(info.read_from))
         return EtcdListerWatcher(self.etcd, info.prefix, reader, with_previous=False)
 
     def _split(self, prefix: str) -> tuple[str, str]:

@@ -25,6 +25,8 @@ class ResourceInfo(msgspec.Struct, frozen=True):
     fields: tuple[str, ...] = ()
     absent: tuple[tuple[str, str], ...] = ()
     """What a field that the object lacks counts as, where that is not "": a boolean's "false", a number's "0"."""
+    read_from: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Where a field is read that does not stand in the object under its own name."""
     indexed: tuple[str, ...] = ()
     """Of `fields`: those by whose value a cache finds objects."""
     deprecation: str = ""
@@ -80,6 +82,7 @@ _EVENT_FIELDS = (
     "involvedObject.fieldPath",
     "reason",
     "reportingComponent",
+    "source",
     "type",
 )
 
@@ -121,7 +124,14 @@ _TABLE = (
     ResourceInfo("v1", "ConfigMap", "configmaps", _at("configmaps")),
     ResourceInfo("v1", "Secret", "secrets", _at("secrets"), fields=("type",)),
     ResourceInfo("v1", "ServiceAccount", "serviceaccounts", _at("serviceaccounts")),
-    ResourceInfo("v1", "Event", "events", _at("events"), fields=_EVENT_FIELDS),
+    ResourceInfo(
+        "v1",
+        "Event",
+        "events",
+        _at("events"),
+        fields=_EVENT_FIELDS,
+        read_from=(("source", ("source.component", "reportingComponent")),),
+    ),
     ResourceInfo("v1", "PersistentVolumeClaim", "persistentvolumeclaims", _at("persistentvolumeclaims")),
     ResourceInfo("v1", "PersistentVolume", "persistentvolumes", _at("persistentvolumes"), namespaced=False),
     ResourceInfo(
@@ -141,7 +151,13 @@ _TABLE = (
     ResourceInfo("apps/v1", "DaemonSet", "daemonsets", _at("daemonsets")),
     ResourceInfo("apps/v1", "ControllerRevision", "controllerrevisions", _at("controllerrevisions")),
     ResourceInfo(
-        "batch/v1", "Job", "jobs", _at("jobs"), fields=("status.successful",), absent=(("status.successful", "0"),)
+        "batch/v1",
+        "Job",
+        "jobs",
+        _at("jobs"),
+        fields=("status.successful",),
+        absent=(("status.successful", "0"),),
+        read_from=(("status.successful", ("status.succeeded",)),),
     ),
     ResourceInfo("batch/v1", "CronJob", "cronjobs", _at("cronjobs")),
     ResourceInfo("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", _at("endpointslices")),

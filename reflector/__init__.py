@@ -10,6 +10,8 @@ A `Controller` is all of it together: informers, keys, and a reconcile function 
 A `Manager` runs several. A `LeaderElector` lets one of several processes act at a time.
 A `RecordingClient` keeps a `Journal` of what controllers wrote, and of what they had read before.
 `Expectations` say which of a controller's own writes its copy has yet to show.
+
+`connect` makes all of this work on an API server over HTTP (`reflector.http`).
 """
 
 from __future__ import annotations
@@ -111,3 +113,4 @@ from ._store import object_key as object_key
 from ._time_of_day import TimeOfDay as TimeOfDay
 from ._workqueue import QueueShutDown as QueueShutDown
 from ._workqueue import WorkQueue as WorkQueue
+from .http import connect as connect

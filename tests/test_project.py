@@ -66,6 +66,14 @@ BRIDGES = {
         {"time"},
         "the time of day, read once, when a cluster is opened on the real clock",
     ),
+    "reflector/http/_connect.py": (
+        {"time"},
+        "the time of day, in which an exec plugin says when its token expires",
+    ),
+    "cacher/server/_auth.py": (
+        {"secrets"},
+        "a token that could be drawn again from a seed would be none",
+    ),
     "cacher/simulation/_meter.py": (
         {"time"},
         "the one meter of wall-clock lag and rates; nothing in the path reads it",

@@ -33,6 +33,9 @@ Batch = tuple[Event, ...]
 Sink = Callable[[Batch], None]
 """Called by the publisher with each batch. Must return quickly and must not await: everybody waits for it."""
 
+First = Callable[[Batch], bool]
+"""Asked by the publisher before it wakes a reader: whether it took the batch. Quick and without await, as a Sink."""
+
 DEAD_BATCHES_MAX = 64
 """Batches that a single reader may leave taken at the front of the log; a `del` of many costs less than one of each."""
 
@@ -42,6 +45,7 @@ class View:
 
     __slots__ = (
         "base",
+        "firsts",
         "groups",
         "log",
         "lost_revision",
@@ -69,6 +73,8 @@ class View:
         self.readers: dict[Watch, None] = {}
         self.parked: dict[Watch, trio.lowlevel.Task] = {}
         """Readers that have taken everything and wait."""
+        self.firsts: dict[Watch, First] = {}
+        """Of those that wait: whom to ask first. Who takes a batch so goes on waiting."""
         self.groups: dict[WatchSet, dict[Watch, None]] = {}
         self.members: dict[WatchSet, tuple[Watch, ...]] = {}
         """Of each group, as it is shared by all the batches that are queued for it; made anew when the group changes."""
@@ -103,8 +109,9 @@ class View:
                     watch.sink_batch(wanted)
 
     def _hand_to_readers(self, batch: Batch) -> None:
-        parked = self.parked
         end = self.base + len(self.log) + 1
+        sleeping = self._ask_first(batch, end) if self.firsts else {}
+        parked = self.parked
         if len(parked) == len(self.readers):
             self.log.clear()
             self.base = end
@@ -117,11 +124,24 @@ class View:
                 self.router.note_lag(self, batch[0].revision)
             self.log.append(batch)
         if parked:
-            self.parked = {}
+            self.parked = sleeping
             wake = SharedValue(batch)
             for watch, task in parked.items():
+                if watch not in sleeping:
+                    watch.position = end
+                    trio.lowlevel.reschedule(task, wake)
+
+    def _ask_first(self, batch: Batch, end: int) -> dict[Watch, trio.lowlevel.Task]:
+        """Offer the batch to those who may take it without waking. Returns who did, or did not want it, and sleeps on."""
+        sleeping: dict[Watch, trio.lowlevel.Task] = {}
+        for watch in list(self.firsts):
+            if watch not in self.firsts:
+                continue  # another one's call closed it
+            wanted = watch.wanted(batch)
+            if not wanted or watch.offered(wanted):
                 watch.position = end
-                trio.lowlevel.reschedule(task, wake)
+                sleeping[watch] = self.parked[watch]
+        return sleeping
 
     def take(self, position: int) -> Batch | None:
         """The batch numbered `position`; None where the reader has taken all. The caller has checked `base <= position`."""
@@ -172,6 +192,7 @@ class View:
         """A reader goes, or goes on in another way; what only it had not taken goes too."""
         self.readers.pop(watch, None)
         self.parked.pop(watch, None)
+        self.firsts.pop(watch, None)
         if len(self.parked) == len(self.readers) and self.log:
             self.base = self.end
             self.log.clear()

@@ -7,6 +7,8 @@ one of three ways, chosen once:
     watch_set.add(watch)             one task for thousands of watches
     watch.pipe_to(sink)              no task: the publisher calls
 
+`receive_batch(first=…)` is between the first and the last: a task that sleeps on while the publisher's calls succeed.
+
 What is undelivered is bounded by the history ring: an event that leaves the ring before this watch took it expires the watch.
 Nothing else does: a watch that has taken all of its own events may wait for ever, however far the ring moves.
 """
@@ -22,7 +24,7 @@ import trio
 from ._errors import Expired
 from ._event import Event, EventType, bookmark
 from ._selector import Selector
-from ._view import Batch, Sink, View
+from ._view import Batch, First, Sink, View
 
 if TYPE_CHECKING:
     from ._router import Router
@@ -96,9 +98,12 @@ class Watch(trio.abc.ReceiveChannel[Event]):
             raise trio.WouldBlock
         return event
 
-    async def receive_batch(self) -> Batch:
+    async def receive_batch(self, *, first: First | None = None) -> Batch:
         """All that came at once, never empty: a tuple shared with the other watches of the selector. Raises as `receive`.
 
+        Args:
+            first: while this call waits, the publisher asks it about each batch: where it says True the batch is taken, and
+                the call goes on waiting. One that raises ends this watch, with the exception in `error`.
         Cost: one wake however many events. A cancelled call has taken nothing.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -106,7 +111,7 @@ class Watch(trio.abc.ReceiveChannel[Event]):
         if batch is not None:
             await trio.lowlevel.cancel_shielded_checkpoint()
             return batch
-        return await self._wait()
+        return await self._wait(first)
 
     def receive_batch_nowait(self) -> Batch:
         """What is there, at once. Raises trio.WouldBlock where nothing is, and as `receive`."""
@@ -214,6 +219,18 @@ class Watch(trio.abc.ReceiveChannel[Event]):
             self.error = error
             self.close()
 
+    def offered(self, batch: Batch) -> bool:
+        """Ask the `first` of the call that waits. False: the batch is not taken, and nothing more is asked of it."""
+        first = self._view.firsts[self]
+        try:
+            if first(batch):
+                return True
+        except Exception as error:  # noqa: BLE001 - no await inside: its fault ends its own watch and nobody else's
+            self.error = error
+            self.close()
+        self._view.firsts.pop(self, None)
+        return False
+
     def wanted(self, batch: Batch) -> Batch:
         """What of a view's batch this watch did not have when it was opened; all of it but for a watch from the future."""
         if batch[0].revision <= self._after:
@@ -226,6 +243,9 @@ class Watch(trio.abc.ReceiveChannel[Event]):
         """Give a bookmark now if everything before it was taken, else when it has been. False: it would say nothing new."""
         if event.revision <= self._start or self.is_ended:
             return False
+        if self in self._view.firsts and self.offered((event,)):
+            self._revision = event.revision
+            return True
         task = self._view.parked.pop(self, None)
         if task is not None:
             trio.lowlevel.reschedule(task, outcome.Value((event,)))
@@ -356,19 +376,21 @@ class Watch(trio.abc.ReceiveChannel[Event]):
         self._index += 1
         return self._current[self._index - 1]
 
-    async def _wait(self) -> Batch:
+    async def _wait(self, first: First | None = None) -> Batch:
         """Park until there is something that this watch wants."""
         while True:
-            if wanted := self.wanted(await self._park()):
+            if wanted := self.wanted(await self._park(first)):
                 return wanted
             # It was from before a start in the future. More may have come before this task ran, or the end.
             if (taken := self._take()) is not None:
                 return taken
 
-    async def _park(self) -> Batch:
+    async def _park(self, first: First | None) -> Batch:
         task = trio.lowlevel.current_task()
         self._task = task
         self._view.parked[self] = task
+        if first is not None:
+            self._view.firsts[self] = first
         try:
             # A bound method, not a closure: the publisher frees it in its wake loop, and a closure's cells are cold by then.
             return cast("Batch", await trio.lowlevel.wait_task_rescheduled(self._abort))
@@ -377,6 +399,7 @@ class Watch(trio.abc.ReceiveChannel[Event]):
 
     def _abort(self, _raise_cancel: object) -> trio.lowlevel.Abort:
         self._view.parked.pop(self, None)
+        self._view.firsts.pop(self, None)
         return trio.lowlevel.Abort.SUCCEEDED
 
     def _detach(self) -> None:

@@ -10,7 +10,7 @@ Source: kubernetes/apiserver pkg/endpoints/handlers (create.go, update.go, patch
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -50,7 +50,8 @@ from ._rest import (
     Updater,
     Watcher,
 )
-from ._schemas import BuiltInSchemas, Endpoint, Schemas
+from ._schemas import BuiltInSchemas, DescribedSchemas, Endpoint, Schemas
+from ._selector_texts import field_selector_problem, label_selector_problem
 from ._subresource import NoSubresource
 from ._updated_object import Change, Replacement
 
@@ -139,6 +140,12 @@ class ResourceDoor:
             door.become(ResourceDoor(self.info, nothing, environment=self._environment, subresource=name))
 
     @property
+    def open_api_schema(self) -> Mapping[str, Any] | None:
+        """What a definition says of the objects, as it says it; None where there is none, or where it says nothing."""
+        schemas = self._schemas
+        return schemas.open_api(self.info.group_version) if isinstance(schemas, DescribedSchemas) else None
+
+    @property
     def subresources(self) -> tuple[str, ...]:
         """The names of what there is below an object."""
         return tuple(self._subresources)
@@ -153,6 +160,36 @@ class ResourceDoor:
         if found is None:
             raise UnknownResource(f"{self.info.plural}/{name}")
         return found
+
+    @property
+    def verbs(self) -> tuple[str, ...]:
+        """What it can be asked, in the API's words and their order: `create`, `delete`, `deletecollection`, `get`, …"""
+        able = {
+            "create": self._creater or self._named_creater,
+            "delete": self._deleter,
+            "deletecollection": self._collection_deleter,
+            "get": self._getter,
+            "list": self._lister,
+            "patch": self._updater if self._getter is not None else None,
+            "update": self._updater,
+            "watch": self._watcher,
+        }
+        return tuple(verb for verb, storage in able.items() if storage is not None)
+
+    @property
+    def is_namespaced(self) -> bool:
+        """Whether its objects live in namespaces."""
+        return self._is_namespaced
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether nothing is known of its objects but what a definition says; such items of a list say what they are."""
+        return self._type is None
+
+    @property
+    def list_kind(self) -> str:
+        """What many of its objects are together."""
+        return self.storage.list_kind if isinstance(self.storage, ListKindProvider) else f"{self.kind[1]}List"
 
     # ---- reads -------------------------------------------------------------------------------------------------------
 
@@ -199,8 +236,7 @@ class ResourceDoor:
     def shown(self, page: ObjectPage) -> JSONObject:
         """A page as the API shows it. Items of built-in kinds do not say what they are: their list does."""
         version, kind = self.kind
-        list_kind = self.storage.list_kind if isinstance(self.storage, ListKindProvider) else ""
-        return page.to_list(version, kind, with_types=self._type is None, list_kind=list_kind)
+        return page.to_list(version, kind, with_types=self.is_custom, list_kind=self.list_kind)
 
     @asynccontextmanager
     async def watch(
@@ -241,9 +277,11 @@ class ResourceDoor:
         dry_run: DryRun = False,
         field_manager: str = "",
         field_validation: str = "",
+        flaws: Sequence[str] = (),
         warn: Warn = None,
     ) -> JSONObject:
-        """The new object as it was stored. `name`: of the object below which it is created, on a subresource.
+        """The new object as it was stored. `name`: of the object below which it is created, on a subresource; `flaws`: what
+        was wrong with the body's text, and is told, or refused, as unknown fields are.
 
         Raises:
             AlreadyExists, Invalid, BadRequest; NotFound, Forbidden of the namespace.
@@ -255,7 +293,7 @@ class ResourceDoor:
         if (named_creater if name else creater) is None:
             raise self._unable("create")
         context = self._context(namespace or self._own_namespace(obj), warn)
-        body = self._decoded(context, obj, field_validation)
+        body = self._decoded(context, obj, field_validation, flaws)
         await self._admission.admit(self.storage.resource, name or name_of(body), context)
         options = CreateOptions(is_dry_run(dry_run), field_manager)
         if name:
@@ -302,6 +340,7 @@ class ResourceDoor:
         dry_run: DryRun = False,
         field_manager: str = "",
         field_validation: str = "",
+        flaws: Sequence[str] = (),
         warn: Warn = None,
     ) -> tuple[JSONObject, bool]:
         """As `update`, and whether the object is new."""
@@ -313,7 +352,7 @@ class ResourceDoor:
             raise self._unable("update")
         name = name or name_of(obj)
         context = self._context(namespace or self._own_namespace(obj), warn)
-        body = self._decoded(context, obj, field_validation)
+        body = self._decoded(context, obj, field_validation, flaws)
         check_name(body, name, context.namespace)
 
         def finish(context: Context, new: JSONObject, old: JSONObject | None) -> JSONObject:
@@ -334,6 +373,7 @@ class ResourceDoor:
         dry_run: DryRun = False,
         field_manager: str = "",
         field_validation: str = "",
+        flaws: Sequence[str] = (),
         warn: Warn = None,
     ) -> tuple[JSONObject, bool]:
         """The object as it was stored with the patch applied to the present one, and whether it is new (an apply's may be).
@@ -360,7 +400,7 @@ class ResourceDoor:
         def finish(context: Context, new: JSONObject, old: JSONObject | None) -> JSONObject:
             patched = new
             try:
-                new = self._decoded(context, patched, field_validation)
+                new = self._decoded(context, patched, field_validation, flaws)
             except BadRequest as error:
                 if is_apply:
                     raise
@@ -454,7 +494,8 @@ class ResourceDoor:
         try:
             selector = Selector.of(labels=labels, fields=fields)
         except InvalidSelector as error:
-            raise BadRequest(error.problem) from error
+            told = label_selector_problem(labels) if error.text == labels and isinstance(labels, str) else None
+            raise BadRequest(told or field_selector_problem(error.text) or error.problem) from error
         for requirement in selector.fields.requirements:
             if requirement.path not in ("metadata.name", "metadata.namespace", *self.info.fields):
                 raise BadRequest(
@@ -462,12 +503,14 @@ class ResourceDoor:
                 )
         return selector
 
-    def _decoded(self, context: Context, body: Any, field_validation: str = "") -> JSONObject:
+    def _decoded(
+        self, context: Context, body: Any, field_validation: str = "", flaws: Sequence[str] = ()
+    ) -> JSONObject:
         """The body as an object with its defaults; what nobody knows is dropped, told, or refused."""
         check_depth(body)
         version, kind = self.kind
         obj, unknown = self._schemas.decoded(self._endpoint, body)
-        problems = [f'unknown field "{path}"' for path in unknown]
+        problems = [*flaws, *(f'unknown field "{path}"' for path in unknown)]
         if problems and field_validation == "Strict":
             raise strict_error(problems, version, kind)
         if field_validation != "Ignore":

@@ -16,6 +16,7 @@ from ._client_plans import plan_clients as plan_clients
 from ._clients import Client as Client
 from ._clients import Drain as Drain
 from ._clients import open_clients as open_clients
+from ._custom import custom_resource as custom_resource
 from ._determinism import Streams as Streams
 from ._determinism import run_deterministic as run_deterministic
 from ._digest import digest as digest
@@ -69,6 +70,7 @@ from ._load import load_scenario as load_scenario
 from ._meter import LagHistogram as LagHistogram
 from ._meter import LagSummary as LagSummary
 from ._meter import Meter as Meter
+from ._operations import AnyOperation as AnyOperation
 from ._operations import Create as Create
 from ._operations import Delete as Delete
 from ._operations import Patch as Patch

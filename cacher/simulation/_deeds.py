@@ -10,7 +10,7 @@ import trio
 
 from cacher.storage import StorageError
 from cacher.storage.etcd import EtcdEvent, EventKind
-from watch import AlreadyExists, APIError, Conflict, NotFound, PatchType, WatchError
+from watch import AlreadyExists, APIError, Conflict, NotFound, PatchType, UnknownResource, WatchError
 
 from .. import Cluster
 from .._clock import Clock
@@ -301,7 +301,10 @@ class Deeds:
                     return await server.serve(lambda cluster: _do(cluster, operation))
                 except (AlreadyExists, NotFound):
                     return None
-                except Conflict:
+                except (
+                    Conflict,
+                    UnknownResource,
+                ):  # a server that has just begun may have yet to serve what is defined
                     pass
                 except APIError as error:
                     if error.code < 500 and error.code != 429:

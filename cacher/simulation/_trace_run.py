@@ -412,7 +412,9 @@ def store_histories(trace: Trace, resources: Mapping[str, Resource]) -> dict[str
 
 
 def _reader(resource: Resource) -> ObjectReader:
-    return ObjectReader(resource.info.fields, absent=dict(resource.info.absent))
+    return ObjectReader(
+        resource.info.fields, absent=dict(resource.info.absent), read_from=dict(resource.info.read_from)
+    )
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

@@ -74,6 +74,7 @@ class World:
         self._skipped = frozenset(tape.skipped)
         self._changed = trio.Event()
         self._checks: list[Callable[[Happened], None]] = []
+        self._rest_checks: list[tuple[str, Callable[[World], str]]] = []
 
     # ---- what there is -----------------------------------------------------------------------------------------------
 
@@ -168,6 +169,10 @@ class World:
                 self._broke(why or getattr(check, "__name__", "always"), facts, happened.revision)
 
         self._checks.append(look)
+
+    def at_rest(self, check: Callable[[World], str], *, why: str = "") -> None:
+        """`check` is called once everything has converged, and says what is wrong; "" where nothing is."""
+        self._rest_checks.append((why or getattr(check, "__name__", "at rest"), check))
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[World]:
@@ -273,6 +278,9 @@ class World:
             raise NotConverged(
                 f"not converged {within_s or self.tape.settle_s:g} s after faults stopped: {'; '.join(lagging)}"
             )
+        for name, check in self._rest_checks:
+            if facts := check(self):
+                self._broke(name, facts, self.store.revision)
 
     def know(self, info: ResourceInfo) -> None:
         """See Surroundings.know."""
@@ -297,7 +305,11 @@ class World:
 
         link = StoreLink(self.store, name, self.network, asked=self._note_asked, seen=seen)
         server = ApiServer(
-            name, link, self.tape.topology, self.random(f"server {name}"), on_down=self._server_went_down
+            name,
+            link,
+            self.tape.topology,
+            self.random(f"server {name}"),
+            on_down=self._server_went_down,
         )
         self.servers[name] = server
         nursery.start_soon(server.run, name=f"server {name}")

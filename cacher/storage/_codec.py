@@ -29,7 +29,7 @@ class Codec:
 
     Args:
         group_version, kind: what an object gets as `apiVersion` and `kind` where it has none; "": nothing.
-        fields, absent: the resource's selectable fields; see watch.ObjectReader.
+        fields, absent, read_from: the resource's selectable fields; see watch.ObjectReader.
     """
 
     def __init__(
@@ -39,10 +39,11 @@ class Codec:
         kind: str = "",
         fields: Sequence[str] = (),
         absent: Mapping[str, str] | None = None,
+        read_from: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._group_version = group_version
         self._kind = kind
-        self._reader = ObjectReader(fields, absent=absent)
+        self._reader = ObjectReader(fields, absent=absent, read_from=read_from)
 
     @property
     def group(self) -> str:

@@ -15,6 +15,8 @@ import string
 
 import msgspec
 
+from .._go_json import json_problem
+
 VERSION = "meta.k8s.io/v1"
 
 LATEST = -1
@@ -56,10 +58,11 @@ def decode_continue(token: str, key_prefix: str) -> tuple[str, int]:
     Raises:
         InvalidContinueToken: it is none, or would leave the prefix.
     """
+    raw = _debased(token)
     try:
-        read = msgspec.json.decode(_debased(token), type=_Token)
+        read = msgspec.json.decode(raw, type=_Token)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidContinueToken(f"continue key is not valid: {error}") from error
+        raise InvalidContinueToken(f"continue key is not valid: {json_problem(raw) or error}") from error
     if read.v != VERSION:
         raise InvalidContinueToken(
             f"continue key is not valid: server does not recognize this encoded version {read.v}"

@@ -41,7 +41,13 @@ class World:
 
     async def storage(self, info: ResourceInfo) -> Interface:
         """A storage of the resource, ready to be read."""
-        codec = Codec(group_version=info.group_version, kind=info.kind, fields=info.fields, absent=dict(info.absent))
+        codec = Codec(
+            group_version=info.group_version,
+            kind=info.kind,
+            fields=info.fields,
+            absent=dict(info.absent),
+            read_from=dict(info.read_from),
+        )
         below = self.storages[info.plural] = self.below(info, codec)
         if not self.cached:
             return below

@@ -1,0 +1,207 @@
+"""A watch as an answer: a cursor on its view, and a writer.
+
+    publisher ─ first(batch): one non-blocking send ─┬─ all taken: nobody wakes
+                                                     ├─ a part: kept, the only thing that is ever queued here ─┐
+                                                     └─ nothing: it stays in the view's log                    ├─► the stream's task
+    TLS, or a stream that lags ────────────────────────────────────────────────────────────────────────────────┘   all there is
+
+The task sleeps in `receive_batch` while the publisher's sends succeed. A client that takes no byte for the limit's `stall_s` is
+cut; one whose history left the ring while it lagged ends as one that Kubernetes evicts: without an event, to watch again.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+
+import trio
+
+from watch import Batch, Expired, Watch, bookmark
+
+from ..registry import APIError, Operation, ResourceDoor, api_error
+from ..storage import EventStream
+from ._encoding import chunk
+from ._frames import Frames, error_line
+from ._http import Exchange, Gone
+
+JOINED_BYTES = 256 * 1024
+"""What is sent at once of what a stream has to catch up with."""
+
+
+class WatchStream:
+    """One open watch.
+
+    Args:
+        bookmarks: the client takes them: at the server's end it gets one more.
+        deadline: of the watch, in trio seconds.
+        closing: set when the server ends.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        stream: EventStream,
+        frames: Frames,
+        door: ResourceDoor,
+        *,
+        bookmarks: bool,
+        deadline: float = math.inf,
+        closing: trio.Event,
+    ) -> None:
+        self._exchange = exchange
+        self._stream = stream
+        self._frames = frames
+        self._door = door
+        self._bookmarks = bookmarks
+        self._deadline = deadline
+        self._closing = closing
+        self._needs_columns = frames.has_columns
+        self._sent_revision = 0
+        self._rest = b""
+        self._of: Batch = ()
+        """The batch of which `_rest` is the end."""
+        plain = exchange.connection.stream
+        is_direct = isinstance(plain, trio.SocketStream) and exchange.is_chunked and isinstance(stream, Watch)
+        self._fd = plain.socket.fileno() if is_direct and isinstance(plain, trio.SocketStream) else -1
+
+    async def run(self) -> None:
+        """Send events until the watch ends, its time is over, or the server closes.
+
+        Raises:
+            Gone: the client went.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._notice_departure, nursery.cancel_scope)
+            with trio.CancelScope(deadline=self._deadline) as scope:
+                nursery.start_soon(self._end_when_closing, scope)
+                await self._send_events()
+            await self._end()
+            nursery.cancel_scope.cancel()
+
+    async def _send_events(self) -> None:
+        try:
+            while True:
+                batch = await self._next()
+                await self._send(batch)
+        except trio.EndOfChannel:
+            return
+        except Expired as error:
+            if isinstance(self._stream, Watch):
+                return  # it was too slow
+            await self._fail(api_error(error, Operation.WATCH, self._door.storage.resource))
+        except (Gone, trio.Cancelled):
+            raise
+        except APIError as error:
+            await self._fail(error)
+        except Exception as error:  # noqa: BLE001 - whatever a storage raises is the stream's last event
+            await self._fail(api_error(error, Operation.WATCH, self._door.storage.resource))
+
+    async def _next(self) -> Batch:
+        stream = self._stream
+        if isinstance(stream, Watch):
+            return await stream.receive_batch(first=self._first if self._fd >= 0 and not self._needs_columns else None)
+        return await stream.receive_batch()
+
+    # ---- from the publisher: no await, no exception --------------------------------------------------------------------
+
+    def _first(self, batch: Batch) -> bool:
+        """Send the batch at once, if the socket takes it. False: wake the task."""
+        chunk = self._frames.chunk(batch)
+        try:
+            sent = os.write(self._fd, chunk)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return False  # the task will find out
+        if sent == len(chunk):
+            self._sent_revision = batch[-1].revision
+            return True
+        self._rest, self._of = chunk[sent:], batch
+        return False
+
+    # ---- from the task -------------------------------------------------------------------------------------------------
+
+    async def _send(self, batch: Batch) -> None:
+        """Send the batch, and what has come beside it."""
+        exchange = self._exchange
+        pieces: list[bytes] = []
+        if self._rest:
+            assert batch[-1] is self._of[-1], "nothing comes between a batch and its rest"
+            pieces.append(self._rest)
+            self._rest, self._of = b"", ()
+        else:
+            pieces.append(self._chunk(batch))
+        revision = batch[-1].revision
+        size = len(pieces[0])
+        while size < JOINED_BYTES and (more := self._at_once()):
+            pieces.append(self._chunk(more))
+            size += len(pieces[-1])
+            revision = more[-1].revision
+        await exchange.connection.send(b"".join(pieces))
+        self._sent_revision = max(self._sent_revision, revision)
+
+    def _at_once(self) -> Batch:
+        if not isinstance(self._stream, Watch):
+            return ()
+        try:
+            return self._stream.receive_batch_nowait()
+        except (trio.WouldBlock, trio.EndOfChannel, Expired):
+            return ()  # the next call that waits will tell
+
+    def _chunk(self, batch: Batch) -> bytes:
+        if self._needs_columns:
+            self._needs_columns = False
+            return self._wrapped(self._frames.lines(batch, with_columns=True))
+        if self._exchange.is_chunked:
+            return self._frames.chunk(batch)
+        return self._frames.lines(batch)
+
+    def _wrapped(self, lines: bytes) -> bytes:
+        return chunk(lines) if self._exchange.is_chunked else lines
+
+    async def _fail(self, error: APIError) -> None:
+        await self._exchange.connection.send(self._wrapped(error_line(error)))
+
+    async def _end(self) -> None:
+        """What is left of a chunk; at the server's end all that is there, and a bookmark; then the end."""
+        pieces = [self._rest] if self._rest else []
+        self._rest = b""
+        if self._closing.is_set():
+            pieces += self._farewell()
+        if self._exchange.is_chunked:
+            pieces.append(self._exchange.end_frame())
+        with trio.CancelScope(shield=True):  # one chunk at most, and the stall limit bounds it
+            await self._exchange.connection.send(b"".join(pieces))
+
+    def _farewell(self) -> list[bytes]:
+        pieces = []
+        while more := self._at_once():
+            pieces.append(self._chunk(more))
+            self._sent_revision = more[-1].revision
+        if self._bookmarks and isinstance(self._stream, Watch):
+            revision = self._stream.revision
+            if revision and not self._stream.is_ended:
+                pieces.append(self._wrapped(self._frames.lines((bookmark(revision),))))
+        return pieces
+
+    async def _notice_departure(self, scope: trio.CancelScope) -> None:
+        """End everything once the client has closed its side; what it sends meanwhile is its next request."""
+        connection = self._exchange.connection
+        kept = 0
+        while True:
+            try:
+                data = await connection.receive()
+            except Gone:
+                data = b""
+            if not data:
+                scope.cancel()
+                return
+            kept += len(data)
+            if kept > connection.limits.head_bytes:
+                scope.cancel()
+                return
+            connection.fed(data)
+
+    async def _end_when_closing(self, scope: trio.CancelScope) -> None:
+        await self._closing.wait()
+        scope.cancel()
