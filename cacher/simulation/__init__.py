@@ -89,6 +89,7 @@ from ._player import ReplayMismatch as ReplayMismatch
 from ._player import Timetable as Timetable
 from ._process import Process as Process
 from ._process import Site as Site
+from ._programs import shipped_controllers as shipped_controllers
 from ._progress import ProgressDisplay as ProgressDisplay
 from ._recorder import ClientLog as ClientLog
 from ._recorder import Recorder as Recorder

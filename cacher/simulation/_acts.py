@@ -15,6 +15,10 @@ NOBODY = -1
 """Instead of the number of a request: nobody in the world asked for it."""
 
 
+MOMENTS = ("/registry/events/", "/registry/leases/")
+"""Prefixes of what is about moments: heartbeats and reports. A world that writes nothing else stands still."""
+
+
 class Belief(msgspec.Struct, frozen=True, gc=False):
     """One object that was read before a write, as it was shown: part of what the write was decided on."""
 

@@ -88,7 +88,7 @@ class Calls:
         if link.lose and dice.random() < link.lose:
             raise ConnectionResetError(f"the connection to {server.name} was lost before it got there")
         answer = await self._at(server, request, make)
-        if writes and link.duplicate and dice.random() < link.duplicate:
+        if writes and request.name and link.duplicate and dice.random() < link.duplicate:
             answer = await self._at(server, request, make)
         if writes and isinstance(answer, outcome.Value) and "after-write" in world.injector.points:
             self._seen("after-write", request, obj)

@@ -17,10 +17,9 @@ import msgspec
 
 from watch import Object
 
-from ._acts import EndState
+from ._acts import MOMENTS, EndState
 from ._history import History
 
-LEFT_OUT = ("/registry/events/", "/registry/leases/")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 
 
@@ -71,7 +70,7 @@ class _Lives:
         changes = [
             (change.revision, change)
             for prefix, store in history.stores.items()
-            if not prefix.startswith(LEFT_OUT)
+            if not prefix.startswith(MOMENTS)
             for change in store.changes
         ]
         for _, change in sorted(changes, key=lambda one: one[0]):

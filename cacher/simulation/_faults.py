@@ -160,7 +160,8 @@ class Lose(Action, frozen=True):
 
 
 class Duplicate(Action, frozen=True):
-    """A `share` of the writes from `a` arrives twice at `b`, and the second answer is the one that comes back."""
+    """A `share` of the writes from `a` arrives twice at `b`, and the second answer is the one that comes back. Not of those
+    that leave the name to the server: no transport sends them again."""
 
     a: str
     b: str

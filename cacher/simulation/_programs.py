@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from reflector import Manager
 
+from ..controllers import ClusterControllers, ClusterOptions
 from ._process import Program, Site
 
 Setup = Callable[[Manager], object]
@@ -23,6 +24,19 @@ def as_program(program: AnyProgram) -> Program:
         manager = site.manager()
         program(manager)  # type: ignore[arg-type] # and a plain one is the other
         await manager.run()
+
+    return run
+
+
+def shipped_controllers(options: ClusterOptions | None = None) -> Program:
+    """A program that runs the controllers of a cluster, those that `options` ask for: for a world that is to live."""
+
+    async def run(site: Site) -> None:
+        controllers = ClusterControllers(
+            site.client, random=site.random, clock=site.clock, options=options or ClusterOptions()
+        )
+        site.watched.append(controllers.informers)
+        await controllers.run()
 
     return run
 

@@ -43,8 +43,6 @@ class Topology(msgspec.Struct, frozen=True, omit_defaults=True):
     definitions: tuple[JSONObject, ...] = ()
     """CustomResourceDefinitions that are there before anything starts."""
     checks_namespaces: bool = True
-    controllers: tuple[str, ...] = ()
-    """Shipped controllers to run, by name, in a process `cluster` on the first server."""
 
 
 BREAKING = (Kind.LIE_PROGRESS,)

@@ -19,11 +19,12 @@ from cacher.storage.etcd import CompactedError, EmbeddedEtcd, EtcdEvent, EventKi
 from watch import Object, ObjectReader
 
 from .._resources import RESOURCES, ROOT, ResourceInfo, resource_at
-from ._acts import NOBODY, Written
+from ._acts import MOMENTS, NOBODY, Written
 from ._chronicle import Chronicle
 from ._faults import STORE, Change
 from ._history import History, StoreChange, StoreHistory
 
+_MOMENTS = tuple(prefix.encode() for prefix in MOMENTS)
 _BUILT_IN = {info.prefix: info for info in RESOURCES.values()}
 
 
@@ -58,6 +59,7 @@ class SimStore:
         self.on_change: list[Callable[[Happened], None]] = []
         """Called in the step of each change, when it has been written down. They must not raise, and write nothing."""
         self.last_write_s = 0.0
+        """Of anything but heartbeats and reports."""
         self.asking: dict[trio.lowlevel.Task, int] = {}
         """The number of the request that a task is working on, so that of each write it is known who asked for it."""
         self._history = history
@@ -101,7 +103,9 @@ class SimStore:
             self._chronicle.tell(STORE, f"lease {lease} ran out")
 
     def _told(self, events: tuple[EtcdEvent, ...]) -> None:
-        self.last_write_s = now_s = trio.current_time()
+        now_s = trio.current_time()
+        if not all(event.kv.key.startswith(_MOMENTS) for event in events):
+            self.last_write_s = now_s
         self._history.published_at_s.setdefault(events[0].kv.mod_revision, now_s)
         happened = [self._take(event, now_s) for event in events]
         for one in happened:

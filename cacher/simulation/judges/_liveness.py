@@ -5,7 +5,7 @@ Source: TigerBeetle's liveness mode; Anvil's eventually stable reconciliation (O
 
 from __future__ import annotations
 
-from .._acts import NOBODY, Copy
+from .._acts import MOMENTS, NOBODY, Copy
 from ._case import Case, Reading, Stream
 from ._judge import Judge
 from ._verdict import Tally
@@ -114,7 +114,9 @@ def _settles(case: Case, tally: Tally) -> None:
         return
     writers: dict[str, int] = {}
     for written in acts.written:
-        if written.at_s > phases.end_s - SETTLES_S and written.request != NOBODY:
+        if written.prefix in MOMENTS or written.request == NOBODY:
+            continue
+        if written.at_s > phases.end_s - SETTLES_S:
             process = acts.requests[written.request].process
             writers[process] = writers.get(process, 0) + 1
     names = dict.fromkeys(lived.process for lived in acts.lives)

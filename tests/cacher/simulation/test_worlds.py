@@ -174,7 +174,7 @@ def alone(workload: object, **more: object) -> Scenario:
 
 
 def test_what_a_user_does_is_what_the_store_has():
-    done = []
+    done: list[tuple[str, dict[str, str]]] = []
 
     async def workload(world: World) -> None:
         await world.do(Create(PARENTS, config_map("one", n="1")))
@@ -271,13 +271,13 @@ def test_a_workload_may_settle_by_itself_and_hear_that_it_did_not():
 
 @pytest.mark.parametrize(
     ("again", "told"),
-    [({"name": "one"}, "there is a 'one' already"), ({"name": "two", "server": "api-9"}, "there is no server 'api-9'")],
+    [(("one", "api-1"), "there is a 'one' already"), (("two", "api-9"), "there is no server 'api-9'")],
 )
-def test_a_process_needs_a_name_of_its_own_and_a_server_that_is_there(again: dict[str, str], told: str):
+def test_a_process_needs_a_name_of_its_own_and_a_server_that_is_there(again: tuple[str, str], told: str):
     async def idle(site: Site) -> None:
         await trio.sleep_forever()
 
     world = World(draw(PAIRS, 0, "fixed", hunting=False))
     world.start(idle, name="one")
     with pytest.raises(ValueError, match=told):
-        world.start(idle, **again)
+        world.start(idle, name=again[0], server=again[1])
