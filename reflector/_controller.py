@@ -16,27 +16,26 @@ from __future__ import annotations
 import logging
 import math
 from random import Random
-from typing import Protocol, Self, final
+from typing import Self, final
 
 import msgspec
 import trio
 
-from watch import APIError, Conflict, Object
+from watch import APIError, Conflict
 
-from ._event_keys import KeyFunction, Predicate, keys_of
+from ._event_keys import KeyFunction, Predicate
 from ._expectations import Expectations, UidExpectations
-from ._own_writes import OwnWrites
+from ._feed import LIVE_WITHIN_S, Feed, HandlerRegistration, Informer
 from ._queue_state import WorkQueueStatistics
 from ._rate_limits import RateLimiter, default_limiter
 from ._reads import RECONCILIATION, Reconciliation
 from ._reconcile import GiveUp, Reconcile, ReconcileCancelled, ReconcileTimedOut, Result
-from ._store import Store, Tombstone, object_key
+from ._store import object_key
 from ._workqueue import QueueShutDown, WorkQueue
+from ._write_gate import WriteGate
 
 LOG = logging.getLogger("reflector.controller")
 
-LIVE_WITHIN_S = 90.0
-"""A copy whose source said nothing for so long is not to be acted on: half again as long as the minute between bookmarks."""
 LIVE_POLL_S = 1.0
 """How often a controller that waits for a copy to be live again looks: late by this much after an outage of 90 s or more."""
 SYNC_WARNING_S = 10.0
@@ -48,65 +47,6 @@ OWN_WRITES_S = 30.0
 behind is watched through something that is down, and waiting longer mends nothing."""
 REMOVAL_S = 5.0
 """So long a controller that ends waits for its handlers to be taken from their informers."""
-LOW_PRIORITY = -100
-"""Of keys from an initial list or a resync: whatever has just changed goes before them. Source: controller-runtime."""
-
-
-class HandlerRegistration(Protocol):
-    """A handler at an informer."""
-
-    async def wait_until_synced(self) -> None:
-        """Return once the handler was told of the whole initial list."""
-        ...
-
-    async def remove(self) -> None:
-        """The handler is told of nothing more."""
-        ...
-
-
-class Informer(Protocol):
-    """What a controller needs of a SharedInformer."""
-
-    @property
-    def name(self) -> str:
-        """For statistics and messages."""
-        ...
-
-    @property
-    def has_synced(self) -> bool:
-        """Whether the first list is there."""
-        ...
-
-    @property
-    def staleness_s(self) -> float:
-        """Seconds since the source was last heard."""
-        ...
-
-    @property
-    def store(self) -> Store:
-        """The objects."""
-        ...
-
-    @property
-    def last_revision(self) -> int:
-        """The store shows the state at this revision."""
-        ...
-
-    async def wait_until_revision(self, revision: int) -> None:
-        """Return once the store shows it."""
-        ...
-
-    def is_live(self, within_s: float = LIVE_WITHIN_S) -> bool:
-        """Whether the source was heard within that time."""
-        ...
-
-    async def wait_until_synced(self) -> None:
-        """Return once the first list is there."""
-        ...
-
-    def add_handler(self, handler: _Feed) -> HandlerRegistration:
-        """Tell `handler` of everything from here on, what there is already first."""
-        ...
 
 
 class RunningReconcile(msgspec.Struct, frozen=True):
@@ -140,7 +80,7 @@ class ControllerStatistics(msgspec.Struct, frozen=True):
     held: int
     """Keys that wait now, until the copies show what their last reconcile wrote."""
     waits: int
-    """How often a key waited for that, or for its expectations."""
+    """How often a key had to wait for that."""
     waits_given_up: int
     """How often the copies did not show it in time, and the reconcile went on."""
     last_error: str
@@ -153,22 +93,11 @@ class ControllerStatistics(msgspec.Struct, frozen=True):
 
 @final
 class _Counts:
-    __slots__ = (
-        "conflicts",
-        "failures",
-        "given_up",
-        "last_error",
-        "panics",
-        "pauses",
-        "reconciles",
-        "timeouts",
-        "waits",
-        "waits_given_up",
-    )
+    __slots__ = ("conflicts", "failures", "given_up", "last_error", "panics", "pauses", "reconciles", "timeouts")
 
     def __init__(self) -> None:
         self.reconciles = self.failures = self.conflicts = self.panics = 0
-        self.timeouts = self.given_up = self.pauses = self.waits = self.waits_given_up = 0
+        self.timeouts = self.given_up = self.pauses = 0
         self.last_error = ""
 
 
@@ -180,33 +109,6 @@ class _Running:
         self.began_at = began_at
         self.scope = trio.CancelScope(deadline=math.inf if timeout_s is None else began_at + timeout_s)
         self.is_cancelled = self.has_failed = False
-
-
-@final
-class _Feed:
-    """A handler that turns what an informer tells into keys. It never waits, so its queue at the informer stays short."""
-
-    def __init__(self, queue: WorkQueue[str], informer: Informer, key: KeyFunction, when: Predicate | None) -> None:
-        self._queue = queue
-        self.informer = informer
-        self._key = key
-        self._when = when
-
-    def on_add(self, obj: Object, is_in_initial_list: bool) -> None:
-        self._add(None, obj, LOW_PRIORITY if is_in_initial_list else 0)
-
-    def on_update(self, old: Object, new: Object) -> None:
-        """An object that goes from one owner to another is of interest to both."""
-        self._add(old, new, LOW_PRIORITY if old is new else 0)
-
-    def on_delete(self, obj: Object | Tombstone) -> None:
-        self._add(obj.last_known if isinstance(obj, Tombstone) else obj, None, 0)
-
-    def _add(self, old: Object | None, new: Object | None, priority: int) -> None:
-        if self._when is not None and not self._when(old, new):
-            return
-        for key in keys_of(self._key, old, new):
-            self._queue.add(key, priority=priority)
 
 
 @final
@@ -257,8 +159,6 @@ class Controller:
             raise ValueError(f"timeout_s is {timeout_s:g}: choose more than 0 seconds, or None for no limit")
         if not live_within_s > 0:
             raise ValueError(f"live_within_s is {live_within_s:g}: choose more than 0 seconds")
-        if not 0 <= own_writes_s < math.inf:
-            raise ValueError(f"own_writes_s is {own_writes_s:g}: choose a finite number of seconds, or 0 for none")
         self.name = name
         self.concurrency = concurrency
         self._limiter: RateLimiter[str] = default_limiter() if limiter is None else limiter
@@ -269,14 +169,13 @@ class Controller:
         self._require_live = require_live
         self._live_within_s = live_within_s
         self._timeout_s = timeout_s
-        self._own_writes_s = own_writes_s
+        self._gate = WriteGate(name, self.queue, own_writes_s)
         self._expectations = expectations
-        self._feeds: list[_Feed] = []
+        self._feeds: list[Feed] = []
         self._read: list[Informer] = []
-        self._copies: dict[int, Informer] = {}  # by the id of their store, as of the present run
-        self._own_writes = OwnWrites()
-        self._held: dict[str, None] = {}
-        self._holds: trio.Nursery | None = None
+        self._awaited: tuple[Informer, ...] = ()  # as of the present run
+        self._copies: dict[int, Informer] = {}  # the same by the id of their store
+        self._waits: trio.Nursery | None = None
         self._running: dict[str, _Running] = {}
         self._counts = _Counts()
         self._state = "idle"
@@ -294,7 +193,7 @@ class Controller:
             RuntimeError: the controller runs: say what it watches before.
         """
         self._check_idle("watches")
-        self._feeds.append(_Feed(self.queue, informer, key, when))
+        self._feeds.append(Feed(self.queue, informer, key, when))
         return self
 
     def reads(self, *informers: Informer) -> Self:
@@ -324,27 +223,28 @@ class Controller:
         Cancelled, reconciles that run are cancelled at once, wherever they wait. It may be run again: its handlers are told of
         everything anew.
         Raises:
-            RuntimeError: it runs already, or its queue was shut down: make another one.
+            RuntimeError: it runs already, or has been drained: make another one.
         """
         if self._state not in ("idle", "ended"):
             raise RuntimeError(f"the controller {self.name!r} runs already: one run at a time")
-        if self.queue.is_shut_down:
+        if self.queue.is_shut_down and self._state == "ended":
             raise RuntimeError(f"the queue of the controller {self.name!r} was shut down: make a new controller")
         registrations: list[HandlerRegistration] = []
         self._state = "syncing"
-        self._copies = {id(informer.store): informer for informer in self.informers}
+        self._awaited = self.informers
+        self._copies = {id(informer.store): informer for informer in self._awaited}
         try:
             registrations = [feed.informer.add_handler(feed) for feed in self._feeds]
             await self._wait_until_synced(registrations)
             self._state = "running"
-            async with trio.open_nursery() as self._holds:
+            async with trio.open_nursery() as self._waits:
                 async with trio.open_nursery() as workers:
                     for number in range(self.concurrency):
                         workers.start_soon(self._work, name=f"{self.name} {number}")
-                self._holds.cancel_scope.cancel()  # as delayed keys, those that are held are dropped by draining
+                self._waits.cancel_scope.cancel()  # as delayed keys, those that wait are dropped by draining
         finally:
             self._state = "ended"
-            self._held.clear()
+            self._gate.clear()
             await self._remove(registrations)
 
     async def drain(self) -> None:
@@ -380,9 +280,9 @@ class Controller:
             timeouts=counts.timeouts,
             given_up=counts.given_up,
             pauses=counts.pauses,
-            held=len(self._held),
-            waits=counts.waits,
-            waits_given_up=counts.waits_given_up,
+            held=self._gate.held,
+            waits=self._gate.waits,
+            waits_given_up=self._gate.given_up,
             last_error=counts.last_error,
             running=tuple(sorted(running, key=lambda one: -one.running_s)),
             queue=self.queue.statistics(),
@@ -426,10 +326,10 @@ class Controller:
             return ()
         return tuple([one.name for one in self.informers if not one.is_live(self._live_within_s)])
 
-    async def _wait_until_live(self, *, or_over: bool = False) -> None:
-        """Return when all are live. `or_over`: or when the queue is shut down and has no more keys."""
+    async def _wait_until_live(self) -> None:
+        """A worker waits here with its key: all keys will be worked on, once there is something to go by."""
         silent = self._not_live()
-        while silent and not (or_over and self.queue.is_shut_down and not len(self.queue)):
+        while silent:
             if not self._is_paused:
                 self._is_paused = True
                 self._counts.pauses += 1
@@ -437,62 +337,31 @@ class Controller:
                 LOG.warning("%s reconciles nothing: %s not live for %g s", self.name, shown, self._live_within_s)
             await trio.sleep(LIVE_POLL_S)
             silent = self._not_live()
-        if self._is_paused and not silent:
+        if self._is_paused:
             self._is_paused = False
             LOG.warning("%s reconciles again", self.name)
-
-    # ---- the gate of one's own writes ------------------------------------------------------------------------------
-
-    def _is_held(self, key: str) -> bool:
-        """Whether `key` has to wait; then it is added again when it may be reconciled."""
-        if key in self._held:
-            return True
-        if self._expectations is not None and (wait_s := self._expectations.expires_in_s(key)) > 0:
-            self._counts.waits += 1
-            self.queue.add_after(key, wait_s)  # what is expected adds the key itself, when it comes
-            return True
-        if key not in self._own_writes:
-            return False
-        lagging = [one for one in self.informers if not self._own_writes.is_shown(key, one)]
-        if not lagging or not self._own_writes_s:
-            self._own_writes.settled(key)
-            return False
-        self._counts.waits += 1
-        self._held[key] = None
-        assert self._holds is not None, "workers run inside of it"
-        self._holds.start_soon(self._hold, key, lagging, name=f"{self.name} holds {key}")
-        return True
-
-    async def _hold(self, key: str, lagging: list[Informer]) -> None:
-        """No worker waits meanwhile: other keys go on."""
-        with trio.move_on_after(self._own_writes_s) as scope:
-            for informer in lagging:
-                await informer.wait_until_revision(self._own_writes.revision_of(key, informer))
-                while not self._own_writes.shows_deletions(key, informer):
-                    await informer.wait_until_revision(informer.last_revision + 1)
-        if scope.cancelled_caught:
-            self._counts.waits_given_up += 1
-            names = ", ".join([one.name for one in lagging if not self._own_writes.is_shown(key, one)])
-            LOG.warning("%s: %s does not show what %s wrote %g s ago", self.name, names, key, self._own_writes_s)
-        self._own_writes.settled(key)
-        del self._held[key]
-        self.queue.add(key)
 
     # ---- one worker ------------------------------------------------------------------------------------------------
 
     async def _work(self) -> None:
         while True:
-            await self._wait_until_live(or_over=True)
             try:
                 key = await self.queue.get()
             except QueueShutDown:
                 return
             try:
-                await self._wait_until_live()  # it may have fallen silent while this worker waited for a key
-                if not self._is_held(key):
+                await self._wait_until_live()
+                if not (self._gate.holds(key) or self._is_expecting(key)):
                     await self._turn(key)
             finally:
                 self.queue.done(key)
+
+    def _is_expecting(self, key: str) -> bool:
+        """Whether `key` waits for what it expects: that adds the key itself when it comes, or the end of its patience does."""
+        wait_s = 0.0 if self._expectations is None else self._expectations.expires_in_s(key)
+        if wait_s > 0:
+            self.queue.add_after(key, wait_s)
+        return wait_s > 0
 
     async def _turn(self, key: str) -> None:
         """One reconcile, and what comes of it."""
@@ -514,8 +383,8 @@ class Controller:
             await self._call(key, running)
         finally:
             RECONCILIATION.reset(token)
-            if reconciliation.writes:
-                self._own_writes.wrote(key, reconciliation.writes)
+            assert self._waits is not None, "workers run inside of it"
+            self._gate.wrote(key, reconciliation.writes, self._awaited, self._waits)
 
     async def _call(self, key: str, running: _Running) -> None:
         try:

@@ -6,12 +6,13 @@ revision written there; of what was deleted it has to show that it goes, or is g
 
 Source: Kubernetes' KEP-5647, kubernetes pkg/controller/util/consistency (ConsistencyStore: WroteAt, EnsureReady, Clear).
 Differs: the key waits for the copy and not for a rate limiter; deletions are waited for, too; there is a bound, after which
-the reconcile goes on: a copy that never gets there must not end all work.
+the reconcile goes on: a copy that never gets there must not end all work; and what was made and is gone before any copy
+showed it makes the key's turn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol, final
 
 import msgspec
@@ -69,20 +70,24 @@ def is_copy_of(copy_name: str, source: str) -> bool:
 
 @final
 class OwnWrites:
-    """By key: the newest revision written of each resource, and what was deleted. An entry a key, until it is `settled`."""
+    """By key: the newest revision written of each resource, what was made, and what was deleted; until it is `settled`."""
 
     def __init__(self) -> None:
         self._revisions: dict[str, dict[str, int]] = {}
-        self._deletions: dict[str, dict[tuple[str, str, str], None]] = {}  # (source, key of the object, uid)
+        self._made: dict[str, dict[tuple[str, str], None]] = {}  # (source, key of the object)
+        self._deletions: dict[str, dict[tuple[str, str], str]] = {}  # of its uid
 
     def wrote(self, key: str, writes: Iterable[Written]) -> None:
-        """A reconcile of `key` made these writes."""
+        """A reconcile of `key` made these writes, in this order."""
         for write in writes:
+            place = (write.source, write.key)
             if write.is_deletion:
-                self._deletions.setdefault(key, {})[write.source, write.key, write.uid] = None
+                self._deletions.setdefault(key, {})[place] = write.uid
+                self._made.get(key, {}).pop(place, None)
             elif write.revision:
                 revisions = self._revisions.setdefault(key, {})
                 revisions[write.source] = max(write.revision, revisions.get(write.source, 0))
+                self._made.setdefault(key, {})[place] = None
 
     def revision_of(self, key: str, copy: CopyOfResource) -> int:
         """The copy has to be as new as this before `key` is reconciled; 0: as it is."""
@@ -92,11 +97,8 @@ class OwnWrites:
         return max([revision for source, revision in revisions.items() if is_copy_of(copy.name, source)], default=0)
 
     def shows_deletions(self, key: str, copy: CopyOfResource) -> bool:
-        """Whether of what `key` deleted nothing is in the copy as if it were to stay. Cost: O(deletions that are not shown)."""
-        deletions = self._deletions.get(key)
-        if not deletions:
-            return True
-        for source, object_key, uid in deletions:
+        """Whether of what `key` deleted nothing is in the copy as if it were to stay. Cost: O(deletions of `key`)."""
+        for (source, object_key), uid in self._deletions.get(key, {}).items():
             if is_copy_of(copy.name, source) and not _is_going(copy.store.get(object_key), uid):
                 return False
         return True
@@ -105,9 +107,22 @@ class OwnWrites:
         """Whether the copy shows all that `key` wrote of its resource."""
         return copy.last_revision >= self.revision_of(key, copy) and self.shows_deletions(key, copy)
 
+    def has_vanished(self, key: str, copies: Sequence[CopyOfResource]) -> bool:
+        """Whether something that `key` made is in none of the copies of its resource, though these are new enough.
+
+        Then it was deleted again, and where a list made up for a gap in between, nobody was told: neither of the one nor of the
+        other. (Or the copies do not select it.) Of whatever is there its watchers are told. Cost: O(objects made · copies).
+        """
+        for source, object_key in self._made.get(key, ()):
+            of_resource = [copy for copy in copies if is_copy_of(copy.name, source)]
+            if of_resource and all(copy.store.get(object_key) is None for copy in of_resource):
+                return True
+        return False
+
     def settled(self, key: str) -> None:
         """All is shown, or no longer waited for."""
         self._revisions.pop(key, None)
+        self._made.pop(key, None)
         self._deletions.pop(key, None)
 
     def __contains__(self, key: object) -> bool:

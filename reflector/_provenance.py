@@ -4,8 +4,9 @@
               ── writes ─► RecordingClient ──► the client beneath ──► the answer, or an error
                                 └─► Journal: the write, what came of it, and all that was noted so far
 
-It changes nothing of what is asked and answered, and costs 1-2 µs a read and 3-5 µs a write, where a request takes
-hundreds. A write whose answer never came is kept too, as one whose fate is unknown.
+It changes nothing of what is asked and answered. Measured (`make bench`): about 5 µs a read and 20 µs a write of the processor's
+time, where a reconcile that does nothing takes 15, and a patch of a small object in the same process 156. A write whose answer
+never came is kept too, as one whose fate is unknown.
 """
 
 from __future__ import annotations

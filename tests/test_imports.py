@@ -163,6 +163,7 @@ PURE = [
     "cacher/controllers/_workload_template.py",
     "cacher/controllers/_*_decision.py",
     "cacher/controllers/_deployment_*.py",
+    "cacher/controllers/_cron_times.py",
     "cacher/controllers/_job_counting.py",
     "cacher/controllers/_conditions.py",
     "cacher/controllers/_endpoints.py",
@@ -186,6 +187,9 @@ PURE = [
     "cacher/simulation/_sometimes.py",
     "cacher/simulation/_swarm.py",
     "cacher/simulation/_tape.py",
+    "cacher/simulation/_canonical.py",
+    "cacher/simulation/_comparison.py",
+    "cacher/simulation/_deletion_order.py",
     "cacher/simulation/judges/*.py",
 ]
 NOT_PURE = ("trio", "random")

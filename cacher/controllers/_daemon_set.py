@@ -18,6 +18,7 @@ from watch import APIError, NotFound, Object
 
 from .._clock import Clock
 from ._daemon_set_decision import by_node, daemon_pod, daemon_set_status, plan_daemon_set
+from ._workload_heads import find, no_key
 from ._workload_history import HASH_LABEL, REVISION_LABEL
 from ._workload_objects import (
     MANAGER,
@@ -75,6 +76,7 @@ class DaemonSetController:
             kind="DaemonSet",
             resource="daemonsets",
         )
+        self.controller.watches(self.pods.informer, no_key).watches(self._revisions.informer, no_key)
 
     async def run(self) -> None:
         """Know all nodes, pods and revisions, then reconcile until cancelled."""
@@ -89,7 +91,7 @@ class DaemonSetController:
 
     async def reconcile(self, key: str) -> Result | None:
         """Bring the set nearer to one pod on each node."""
-        found = self._informer.store.get(key)
+        found = find(self._informer, key)
         if found is None:
             self.pods.expectations.forget(key)
             return None
@@ -104,7 +106,7 @@ class DaemonSetController:
             await self._tell(daemon_set, {**status_of(daemon_set), "collisionCount": taken.collisions})
             return None
         pods = await self.pods.claimed(daemon_set, selector)
-        nodes = sorted((one.to_dict() for one in self._nodes.store.objects()), key=name_of)
+        nodes = sorted((one.to_dict() for one in self._nodes.lister.list()), key=name_of)
         revision_hash = labels_of(present)[HASH_LABEL]
         wait_s = self.pods.expectations.expires_in_s(key)
         error = None

@@ -215,7 +215,7 @@ def _duplicates(
     running: Sequence[PodView], revision_hash: str, surge: int, min_ready_s: int, now: float
 ) -> list[PodView]:
     """All but the oldest; with a surge, all but the oldest of the old and the oldest of the new, while the new is not available."""
-    ordered = sorted(running, key=lambda pod: (not pod.node, pod.metadata.creationTimestamp, pod.name))
+    ordered = sorted(running, key=lambda pod: (not pod.node, pod.created_s, pod.name))
     if not surge:
         return ordered[1:]
     new = [pod for pod in ordered if _is_new(pod, revision_hash)]
@@ -283,7 +283,7 @@ def daemon_set_status(
     min_ready_s = int(spec_of(daemon_set).get("minReadySeconds") or 0)
     wanted = current = misplaced = ready = available = updated = 0
     for node in nodes:
-        here = sorted(pods.get(name_of(node), ()), key=lambda pod: (not pod.is_ready, pod.metadata.creationTimestamp))
+        here = sorted(pods.get(name_of(node), ()), key=lambda pod: (not pod.is_ready, pod.created_s))
         may_start, _ = fit_of(daemon_set, node)
         if not may_start:
             misplaced += bool(here)

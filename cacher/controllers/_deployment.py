@@ -20,7 +20,7 @@ from .._clock import Clock
 from ._deployment_decision import DeploymentPlan, plan_deployment
 from ._deployment_revisions import undo_patch
 from ._deployment_status import has_deadline, progressing
-from ._workload_heads import nobodys, owned_by, read_head, with_owner_index
+from ._workload_heads import candidate, find, nobodys, owned_by, read_head, with_owner_index
 from ._workload_objects import (
     MANAGER,
     controller_reference,
@@ -82,7 +82,7 @@ class DeploymentController:
 
     async def reconcile(self, key: str) -> Result | None:
         """Take the deployment's next step."""
-        found = self._informer.store.get(key)
+        found = find(self._informer, key)
         if found is None:
             return None
         deployment = found.to_dict()
@@ -169,7 +169,7 @@ class DeploymentController:
             *nobodys(self._set_informer, namespace_of(deployment)),
         )
         reference = controller_reference(deployment, "apps/v1", "Deployment")
-        own = await claim(sets, self._sets, deployment, self._deployments, selector, reference)
+        own = await claim(sets, candidate, self._sets, deployment, self._deployments, selector, reference)
         return [one.to_dict() for one in own]
 
     def _pods_of(self, deployment: JSONObject, sets: list[JSONObject]) -> list[PodView]:

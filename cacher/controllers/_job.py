@@ -17,7 +17,7 @@ from watch import APIError, NotFound, Object
 from .._clock import Clock
 from ._job_counting import FINALIZER, is_tracked
 from ._job_decision import JobOptions, JobPlan, is_finished, job_pod, plan_job
-from ._workload_heads import owned_by, read_head
+from ._workload_heads import find, no_key, owned_by, read_head
 from ._workload_objects import (
     MANAGER,
     name_of,
@@ -62,6 +62,7 @@ class JobController:
             kind="Job",
             resource="jobs",
         )
+        self.controller.watches(self.pods.informer, no_key)
 
     async def run(self) -> None:
         """Know all pods, then reconcile until cancelled."""
@@ -77,7 +78,7 @@ class JobController:
         if orphans_of.startswith(_ORPHANS):
             await self._let_go(namespace, orphans_of.removeprefix(_ORPHANS))
             return None
-        found = self._informer.store.get(key)
+        found = find(self._informer, key)
         if found is None:
             self.pods.expectations.forget(key)
             return None

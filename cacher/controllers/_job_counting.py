@@ -68,12 +68,12 @@ def has_failed(job: JSONObject, pod: PodView) -> bool:
 
 def is_tracked(pod: PodView) -> bool:
     """Whether it still has the finalizer."""
-    return FINALIZER in (pod.metadata.finalizers or ())
+    return FINALIZER in pod.finalizers
 
 
 def index_of(pod: PodView) -> int | None:
     """The pod's number in an indexed job."""
-    text = (pod.metadata.annotations or {}).get(INDEX, "")
+    text = pod.annotations.get(INDEX, "")
     return int(text) if text.isascii() and text.isdigit() else None
 
 

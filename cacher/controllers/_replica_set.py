@@ -17,7 +17,7 @@ from watch import APIError, NotFound
 
 from .._clock import Clock
 from ._replica_set_decision import BURST, Failure, available_in_s, plan_replica_set, replica_set_status
-from ._workload_heads import owned_by, with_owner_index
+from ._workload_heads import find, no_key, owned_by, with_owner_index
 from ._workload_objects import (
     MANAGER,
     controller_of,
@@ -40,6 +40,8 @@ class ReplicaSetOptions(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 5
     burst: int = BURST
     """Pods that one reconcile makes or deletes at most."""
+    batch_s: float = 0.0
+    """What happens to pods within this time is looked at together: a status for a second's pods instead of one for each."""
 
 
 @final
@@ -71,7 +73,9 @@ class ReplicaSetController:
             api_version="apps/v1",
             kind="ReplicaSet",
             resource="replicasets",
+            batch_s=options.batch_s,
         )
+        self.controller.watches(self.pods.informer, no_key)
 
     async def run(self) -> None:
         """Know all pods, then reconcile until cancelled."""
@@ -81,7 +85,7 @@ class ReplicaSetController:
 
     async def reconcile(self, key: str) -> Result | None:
         """Bring the set nearer to its number of pods."""
-        found = self._informer.store.get(key)
+        found = find(self._informer, key)
         if found is None:
             self.pods.expectations.forget(key)
             return None

@@ -17,6 +17,7 @@ from watch import AlreadyExists, NotFound
 
 from .._clock import Clock
 from ._stateful_set_decision import StatefulSetPlan, ordinal_of, plan_stateful_set
+from ._workload_heads import find, no_key
 from ._workload_history import REVISION_LABEL
 from ._workload_objects import MANAGER, name_of, namespace_of, selector_of, status_of, with_status
 from ._workload_pod_control import PodControl
@@ -62,6 +63,7 @@ class StatefulSetController:
             kind="StatefulSet",
             resource="statefulsets",
         )
+        self.controller.watches(self.pods.informer, no_key).watches(self._revisions.informer, no_key)
 
     async def run(self) -> None:
         """Know all pods and revisions, then reconcile until cancelled."""
@@ -72,7 +74,7 @@ class StatefulSetController:
 
     async def reconcile(self, key: str) -> Result | None:
         """Take the set's next step."""
-        found = self._informer.store.get(key)
+        found = find(self._informer, key)
         if found is None:
             self.pods.expectations.forget(key)
             return None

@@ -53,12 +53,22 @@ def with_owner_index(informer: SharedInformer) -> SharedInformer:
 
 def owned_by(informer: SharedInformer, uid: str) -> tuple[Object, ...]:
     """What the owner of that uid controls."""
-    return informer.store.by_index(OWNER_INDEX, uid)
+    return informer.lister.by_index(OWNER_INDEX, uid)
 
 
 def nobodys(informer: SharedInformer, namespace: str) -> tuple[Object, ...]:
     """What nobody in the namespace controls."""
-    return informer.store.by_index(OWNER_INDEX, f"/{namespace}")
+    return informer.lister.by_index(OWNER_INDEX, f"/{namespace}")
+
+
+def no_key(obj: Object) -> None:
+    """A key function for what a controller reads and another handler watches for it: known to its journal, and waited for."""
+
+
+def find(informer: SharedInformer, key: str) -> Object | None:
+    """What is known under "namespace/name"; read as a controller reads, so that its journal has it."""
+    namespace, _, name = key.partition("/")
+    return informer.lister.find(name, namespace)
 
 
 def candidate(obj: Object) -> Candidate:

@@ -28,6 +28,7 @@ from reflector import (
 )
 from watch import APIError, Conflict, LabelSelector, NotFound, Object
 
+from ._workload_claims import Candidate
 from ._workload_heads import nobodys, owned_by, read_head, with_owner_index
 from ._workload_objects import MANAGER, controller_reference, namespace_of, selector_of, uid_of
 from ._workload_ownership import claim
@@ -44,6 +45,7 @@ class PodControl:
         owners: the informer of the owners.
         resource: such as "replicasets".
         queue: gets the key of each owner whose pods change.
+        batch_s: so long after the change, so that many are looked at together.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class PodControl:
         api_version: str,
         kind: str,
         resource: str,
+        batch_s: float = 0.0,
     ) -> None:
         self.api_version, self.kind = api_version, kind
         self.expectations = UidExpectations()
@@ -65,6 +68,7 @@ class PodControl:
         self._pods = client.resource("v1", "pods")
         self._owners = client.resource(api_version, resource)
         self._queue = queue
+        self._batch_s = batch_s
 
     async def follow(self) -> None:
         """Return once all pods that there are were seen; from then on owners are queued for what happens to their pods."""
@@ -80,7 +84,8 @@ class PodControl:
         """The owner's pods, after adopting and letting go."""
         pods = (*owned_by(self.informer, uid_of(owner)), *nobodys(self.informer, namespace_of(owner)))
         reference = controller_reference(owner, self.api_version, self.kind)
-        return self.views.of_all(await claim(pods, self._pods, owner, self._owners, selector, reference))
+        views = self.views.of_all(pods)
+        return await claim(views, _candidate, self._pods, owner, self._owners, selector, reference)
 
     # ---- writing -----------------------------------------------------------------------------------------------------
 
@@ -95,7 +100,7 @@ class PodControl:
 
         async def delete(pod: PodView) -> None:
             try:
-                await self._pods.delete(pod.name, pod.metadata.namespace, uid=pod.uid)
+                await self._pods.delete(pod.name, pod.namespace, uid=pod.uid)
             except (NotFound, Conflict):
                 self.expectations.deletion_observed(key, pod.uid)
             except APIError:
@@ -128,10 +133,10 @@ class PodControl:
 
     async def release(self, pod: PodView, finalizer: str) -> None:
         """The pod without that finalizer, if it is still there."""
-        rest = [one for one in pod.metadata.finalizers or () if one != finalizer]
+        rest = [one for one in pod.finalizers if one != finalizer]
         patch = {"metadata": {"uid": pod.uid, "finalizers": rest or None}}
         try:
-            await self._pods.patch(pod.name, patch, pod.metadata.namespace, field_manager=MANAGER)
+            await self._pods.patch(pod.name, patch, pod.namespace, field_manager=MANAGER)
         except (NotFound, Conflict):
             return
 
@@ -154,17 +159,27 @@ class PodControl:
                 self.expectations.creation_observed(key)
             if is_terminating:
                 self.expectations.deletion_observed(key, new.uid)
-            self._queue.add(key)
+            self._look_at(key)
         if old is not None and read_head(old)[0] != owner:
             for key in self.keys_of(old):
-                self._queue.add(key)
+                self._look_at(key)
+
+    def _look_at(self, key: str) -> None:
+        if self._batch_s:
+            self._queue.add_after(key, self._batch_s)
+        else:
+            self._queue.add(key)
 
     def see_gone(self, pod: Object) -> None:
         """A pod is gone."""
         self.views.forget(pod.uid)
         for key in self.keys_of(pod):
             self.expectations.deletion_observed(key, pod.uid)
-            self._queue.add(key)
+            self._look_at(key)
+
+
+def _candidate(pod: PodView) -> Candidate:
+    return Candidate(pod.owner_uid, pod.labels, pod.is_terminating, not pod.is_finished)
 
 
 def is_namespace_going(error: APIError) -> bool:

@@ -9,6 +9,7 @@ Source: kubernetes pkg/api/v1/pod/util.go (IsPodReady, IsPodAvailable), pkg/cont
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from typing import final
 
 import msgspec
@@ -17,6 +18,58 @@ from reflector import JSONObject
 from watch import Object
 
 from ._workload_objects import unix_of
+
+
+class PodView(msgspec.Struct, frozen=True):
+    """What decisions are made by, worked out once. Immutable and shared. Times are Unix times, in seconds."""
+
+    name: str
+    namespace: str
+    uid: str
+    created_s: float
+    owner_uid: str
+    """The uid of its controller; "" where it has none."""
+    is_terminating: bool
+    """Whether somebody deleted it."""
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    finalizers: tuple[str, ...]
+    node: str
+    """The node that it is bound to; "" where it is bound to none."""
+    node_wanted: str
+    """The one node that its affinity names, as that of a daemon's pod does; "" where it names none."""
+    phase: str
+    """Pending, Running, Succeeded, Failed or Unknown."""
+    ready_s: float
+    """Since when it says of itself that it can serve; -1 where it does not say so."""
+    finished_s: float
+    """When the last of its containers ended; where none says so, when it ceased to be ready, or was made."""
+    restarts: int
+    """The most restarts of any of its containers."""
+    is_finished: bool
+    """Whether its containers ended for good."""
+    is_active: bool
+    """Whether it counts: it neither ended nor is being deleted."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it says of itself that it can serve."""
+        return self.ready_s >= 0
+
+    def is_available(self, min_ready_s: int, now: float) -> bool:
+        """Whether it has been ready for so many seconds."""
+        if not self.is_ready:
+            return False
+        return min_ready_s == 0 or 0 < self.ready_s <= now - min_ready_s
+
+    def available_in_s(self, min_ready_s: int, now: float) -> float | None:
+        """Seconds until it is available if it stays ready; None where it is available, or not ready."""
+        if min_ready_s == 0 or not self.is_ready or self.is_available(min_ready_s, now):
+            return None
+        return max(0.0, self.ready_s + min_ready_s - now)
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
 
 
 class OwnerView(msgspec.Struct, frozen=True, gc=False):
@@ -28,189 +81,61 @@ class OwnerView(msgspec.Struct, frozen=True, gc=False):
     controller: bool | None = None
 
 
-class MetaView(msgspec.Struct, frozen=True):
-    """A pod's metadata."""
-
+class _Meta(msgspec.Struct, frozen=True, rename="camel"):
     name: str = ""
     namespace: str = ""
     uid: str = ""
-    creationTimestamp: str = ""  # noqa: N815 - as the API spells them, here and below
-    deletionTimestamp: str | None = None  # noqa: N815
+    creation_timestamp: str = ""
+    deletion_timestamp: str | None = None
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
-    finalizers: list[str] | None = None
-    ownerReferences: list[OwnerView] | None = None  # noqa: N815
+    finalizers: tuple[str, ...] | None = None
+    owner_references: tuple[OwnerView, ...] | None = None
 
 
-class SpecView(msgspec.Struct, frozen=True):
-    """A pod's spec."""
-
-    nodeName: str = ""  # noqa: N815
+class _Spec(msgspec.Struct, frozen=True, rename="camel"):
+    node_name: str = ""
     affinity: JSONObject | None = None
-    restartPolicy: str = ""  # noqa: N815
 
 
-class ConditionView(msgspec.Struct, frozen=True, gc=False):
-    """One condition."""
-
+class _Condition(msgspec.Struct, frozen=True, rename="camel", gc=False):
     type: str = ""
     status: str = ""
-    lastTransitionTime: str | None = None  # noqa: N815
+    last_transition_time: str | None = None
 
 
-class EndView(msgspec.Struct, frozen=True, gc=False):
-    """How a container ended."""
-
-    finishedAt: str | None = None  # noqa: N815
+class _End(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    finished_at: str | None = None
 
 
-class StateView(msgspec.Struct, frozen=True, gc=False):
-    """What a container does."""
-
-    terminated: EndView | None = None
+class _State(msgspec.Struct, frozen=True, gc=False):
+    terminated: _End | None = None
 
 
-class ContainerView(msgspec.Struct, frozen=True, gc=False):
-    """A container's status."""
-
-    restartCount: int = 0  # noqa: N815
-    state: StateView = StateView()
+class _Container(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    restart_count: int = 0
+    state: _State = _State()
 
 
-class StatusView(msgspec.Struct, frozen=True):
-    """A pod's status."""
-
+class _Status(msgspec.Struct, frozen=True, rename="camel"):
     phase: str = ""
-    conditions: list[ConditionView] | None = None
-    containerStatuses: list[ContainerView] | None = None  # noqa: N815
-    initContainerStatuses: list[ContainerView] | None = None  # noqa: N815
+    conditions: tuple[_Condition, ...] | None = None
+    container_statuses: tuple[_Container, ...] | None = None
+    init_container_statuses: tuple[_Container, ...] | None = None
 
 
-class PodView(msgspec.Struct, frozen=True):
-    """What decisions are made by. Immutable and shared."""
-
-    metadata: MetaView
-    spec: SpecView = SpecView()
-    status: StatusView = StatusView()
-
-    @property
-    def name(self) -> str:
-        """The pod's name."""
-        return self.metadata.name
-
-    @property
-    def key(self) -> str:
-        """Namespace and name."""
-        return f"{self.metadata.namespace}/{self.metadata.name}"
-
-    @property
-    def uid(self) -> str:
-        """The pod's uid."""
-        return self.metadata.uid
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """The pod's labels."""
-        return self.metadata.labels or {}
-
-    @property
-    def node(self) -> str:
-        """The node that it is bound to; "" where it is bound to none."""
-        return self.spec.nodeName
-
-    @property
-    def phase(self) -> str:
-        """Pending, Running, Succeeded, Failed or Unknown."""
-        return self.status.phase or "Pending"
-
-    @property
-    def owner_uid(self) -> str:
-        """The uid of its controller; "" where it has none."""
-        return next((one.uid for one in self.metadata.ownerReferences or () if one.controller), "")
-
-    @property
-    def is_terminating(self) -> bool:
-        """Whether somebody deleted it."""
-        return self.metadata.deletionTimestamp is not None
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether its containers ended for good."""
-        return self.phase in ("Succeeded", "Failed")
-
-    @property
-    def is_active(self) -> bool:
-        """Whether it counts: it neither ended nor is being deleted."""
-        return not self.is_finished and not self.is_terminating
-
-    @property
-    def created_s(self) -> float:
-        """When it was made, in Unix time."""
-        return unix_of(self.metadata.creationTimestamp)
-
-    @property
-    def restarts(self) -> int:
-        """The most restarts of any of its containers."""
-        containers = (*(self.status.containerStatuses or ()), *(self.status.initContainerStatuses or ()))
-        return max((one.restartCount for one in containers), default=0)
-
-    @property
-    def finished_s(self) -> float:
-        """When the last of its containers ended, in Unix time; where none says so, when the pod ceased to be ready, or was made."""
-        ends = [one.state.terminated for one in self.status.containerStatuses or ()]
-        times = [unix_of(end.finishedAt) for end in ends if end is not None]
-        if any(times):
-            return max(times)
-        ready = self.condition("Ready")
-        return unix_of(ready.lastTransitionTime if ready is not None else None) or self.created_s
-
-    @property
-    def node_wanted(self) -> str:
-        """The one node that its affinity names, as that of a daemon's pod does; "" where it names none."""
-        required = ((self.spec.affinity or {}).get("nodeAffinity") or {}).get(
-            "requiredDuringSchedulingIgnoredDuringExecution"
-        )
-        for term in (required or {}).get("nodeSelectorTerms") or ():
-            for one in term.get("matchFields") or ():
-                if (one.get("key"), one.get("operator")) == ("metadata.name", "In") and len(one["values"]) == 1:
-                    return str(one["values"][0])
-        return ""
-
-    def condition(self, type_: str) -> ConditionView | None:
-        """The condition of that type."""
-        return next((one for one in self.status.conditions or () if one.type == type_), None)
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it says of itself that it can serve."""
-        found = self.condition("Ready")
-        return found is not None and found.status == "True"
-
-    @property
-    def ready_s(self) -> float:
-        """Since when it is ready, in Unix time; 0 where it is not, or does not say."""
-        found = self.condition("Ready")
-        return unix_of(found.lastTransitionTime) if found is not None and found.status == "True" else 0.0
-
-    def is_available(self, min_ready_s: int, now: float) -> bool:
-        """Whether it has been ready for so many seconds."""
-        if not self.is_ready:
-            return False
-        return min_ready_s == 0 or (self.ready_s > 0 and self.ready_s + min_ready_s <= now)
-
-    def available_in_s(self, min_ready_s: int, now: float) -> float | None:
-        """Seconds until it is available if it stays ready; None where it is available, or not ready."""
-        if not self.is_ready or self.is_available(min_ready_s, now):
-            return None
-        return max(0.0, self.ready_s + min_ready_s - now)
+class _Pod(msgspec.Struct, frozen=True):
+    metadata: _Meta
+    spec: _Spec = _Spec()
+    status: _Status = _Status()
 
 
-_DECODER = msgspec.json.Decoder(PodView)
+_DECODER = msgspec.json.Decoder(_Pod)
 
 
 def view_of(pod: JSONObject) -> PodView:
     """The view of a pod that is JSON data."""
-    return msgspec.convert(pod, PodView)
+    return _viewed(msgspec.convert(pod, _Pod))
 
 
 def read_view(raw: bytes) -> PodView:
@@ -218,9 +143,51 @@ def read_view(raw: bytes) -> PodView:
 
     Raises:
         msgspec.DecodeError: it is no pod; the API keeps none such.
-    Cost: one pass over the bytes, 5 µs for a usual pod.
+    Cost: one pass over the bytes, 10 µs for a usual pod.
     """
-    return _DECODER.decode(raw)
+    return _viewed(_DECODER.decode(raw))
+
+
+def _viewed(pod: _Pod) -> PodView:
+    metadata, status = pod.metadata, pod.status
+    created_s = unix_of(metadata.creation_timestamp)
+    ready = next((one for one in status.conditions or () if one.type == "Ready"), None)
+    changed_s = unix_of(ready.last_transition_time) if ready is not None else 0.0
+    containers = status.container_statuses or ()
+    ends = [unix_of(one.state.terminated.finished_at) for one in containers if one.state.terminated is not None]
+    is_finished = status.phase in ("Succeeded", "Failed")
+    is_terminating = metadata.deletion_timestamp is not None
+    return PodView(
+        name=metadata.name,
+        namespace=metadata.namespace,
+        uid=metadata.uid,
+        created_s=created_s,
+        owner_uid=next((one.uid for one in metadata.owner_references or () if one.controller), ""),
+        is_terminating=is_terminating,
+        labels=metadata.labels or {},
+        annotations=metadata.annotations or {},
+        finalizers=metadata.finalizers or (),
+        node=pod.spec.node_name,
+        node_wanted=_node_wanted(pod.spec.affinity) if pod.spec.affinity else "",
+        phase=status.phase or "Pending",
+        ready_s=changed_s if ready is not None and ready.status == "True" else -1.0,
+        finished_s=max(ends, default=0.0) or changed_s or created_s,
+        restarts=max((one.restart_count for one in (*containers, *(status.init_container_statuses or ()))), default=0),
+        is_finished=is_finished,
+        is_active=not is_finished and not is_terminating,
+    )
+
+
+def _node_wanted(affinity: JSONObject) -> str:
+    required = (affinity.get("nodeAffinity") or {}).get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    for term in required.get("nodeSelectorTerms") or ():
+        for one in term.get("matchFields") or ():
+            if (one.get("key"), one.get("operator")) == ("metadata.name", "In") and len(one["values"]) == 1:
+                return str(one["values"][0])
+    return ""
+
+
+_AGE = attrgetter("created_s", "name")
 
 
 @final
@@ -245,7 +212,7 @@ class PodViews:
     def of_all(self, pods: Iterable[Object]) -> list[PodView]:
         """The views of all of them, the oldest pods first, and by name where they are of one second."""
         views = [self.of(pod) for pod in pods]
-        views.sort(key=lambda view: (view.metadata.creationTimestamp, view.name))
+        views.sort(key=_AGE)
         return views
 
     def forget(self, uid: str) -> None:

@@ -47,7 +47,7 @@ def deletion_key(related: Sequence[PodView], now: float) -> Callable[[PodView], 
             pod.is_ready,
             deletion_cost(pod),
             -on_node[pod.node],
-            _magnitude(now - pod.ready_s) if pod.ready_s else -1,
+            _magnitude(now - pod.ready_s) if pod.is_ready else -1,
             -pod.restarts,
             _magnitude(now - pod.created_s),
             pod.uid,
@@ -58,7 +58,7 @@ def deletion_key(related: Sequence[PodView], now: float) -> Callable[[PodView], 
 
 def deletion_cost(pod: PodView) -> int:
     """What its annotation says; 0 where it says nothing, or no 32-bit number as Kubernetes writes one."""
-    text = (pod.metadata.annotations or {}).get(DELETION_COST, "0")
+    text = pod.annotations.get(DELETION_COST, "0")
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit()) or (len(digits) > 1 and digits.startswith("0")):
         return 0

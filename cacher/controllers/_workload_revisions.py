@@ -31,15 +31,15 @@ class Revisions:
     def __init__(self, client: Client, informers: SharedInformers, *, api_version: str, kind: str) -> None:
         self._api_version, self._kind = api_version, kind
         self._revisions = client.resource("apps/v1", "controllerrevisions")
-        self._informer = with_owner_index(informers.informer("apps/v1", "controllerrevisions"))
+        self.informer = with_owner_index(informers.informer("apps/v1", "controllerrevisions"))
 
     async def wait_until_synced(self) -> None:
         """Return once those that there are are known."""
-        await self._informer.wait_until_synced()
+        await self.informer.wait_until_synced()
 
     def of(self, owner: JSONObject) -> list[JSONObject]:
         """What is known of the owner's past."""
-        return [one.to_dict() for one in owned_by(self._informer, uid_of(owner))]
+        return [one.to_dict() for one in owned_by(self.informer, uid_of(owner))]
 
     async def present(self, owner: JSONObject, known: list[JSONObject]) -> JSONObject:
         """The revision of the owner's template, made or numbered anew where that is needed.

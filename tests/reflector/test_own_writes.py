@@ -8,12 +8,13 @@ import pytest
 import trio
 import trio.testing
 
-from reflector import Controller, Expectations, ExponentialLimiter, Result, UidExpectations, is_terminating
+from reflector import Controller, Expectations, ExponentialLimiter, Replacement, Result, UidExpectations, is_terminating
 from reflector._own_writes import OwnWrites
 from reflector._reads import RECONCILIATION, Written
 from tests.reflector.controlled import FakeInformer, made
 
 PODS = "api/v1/pods"
+POD = made("p", uid="u", revision=5)
 settled = trio.testing.wait_all_tasks_blocked
 
 
@@ -85,6 +86,16 @@ def test_a_deletion_of_whatever_has_the_name_is_shown_when_none_has():
     assert writes.is_shown("k", Copy(PODS, 1))
 
 
+def test_what_was_made_has_vanished_when_no_copy_that_is_new_enough_has_it():
+    writes = OwnWrites()
+    writes.wrote("k", [wrote(7, key="shop/p"), wrote(8, key="shop/q"), deleted(key="shop/q")])
+    pods, some = Copy(PODS, 9, made("p")), Copy(f"{PODS}/labels(app=web)", 9)
+    assert not writes.has_vanished("k", [some, pods])
+    assert writes.has_vanished("k", [some])
+    assert not writes.has_vanished("k", [Copy("api/v1/services", 9)]), "nobody knows"
+    assert not writes.has_vanished("other", [some])
+
+
 def test_what_is_settled_is_forgotten():
     writes = OwnWrites()
     writes.wrote("k", [wrote(7), deleted()])
@@ -110,7 +121,9 @@ class LateInformer(FakeInformer):
         self._moved = trio.Event()
         super().__init__(name)
 
-    def shows(self, revision):
+    def shows(self, revision, *objects):
+        """It gets there, and has these objects, of which no handler is told."""
+        self.store.replace(Replacement(objects, revision, ()))
         self.last_revision = revision
         self._moved.set()
         self._moved = trio.Event()
@@ -155,7 +168,7 @@ def test_the_next_reconcile_of_a_key_waits_until_the_copy_shows_what_the_last_on
             assert keeper.calls == [(0, "a")]
             statistics = keeper.controller.statistics()
             assert (statistics.held, statistics.waits, statistics.reconciles) == (1, 1, 1)
-            keeper.informer.shows(5)
+            keeper.informer.shows(5, POD)
             await settled()
             assert keeper.calls == [(0, "a"), (3, "a")]
             assert keeper.controller.statistics().held == 0
@@ -186,15 +199,14 @@ def test_a_key_waits_for_deletions_too():
         keeper = Keeper(deleted(key="shop/p", uid="u"))
         pod = made("p", uid="u", revision=3)
         keeper.informer.sync(pod)
-        keeper.informer.shows(3)
+        keeper.informer.shows(3, pod)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(keeper.controller.run)
             await settled()
             keeper.controller.queue.add("shop/p")
-            keeper.informer.shows(10)  # other things happened
+            keeper.informer.shows(10, pod)  # other things happened
             await trio.sleep(1)
             assert len(keeper.calls) == 1
-            keeper.informer.sync()
             keeper.informer.shows(11)
             await settled()
             assert len(keeper.calls) == 2
@@ -236,6 +248,70 @@ def test_nothing_is_waited_for_where_that_is_turned_off():
     run(main)
 
 
+def test_a_key_that_nobody_wants_has_no_turn_when_its_writes_are_shown():
+    """Or a controller that writes the time of day at each of its turns would have one after another."""
+
+    async def main():
+        keeper = Keeper(*[wrote(revision) for revision in range(5, 20)])
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keeper.controller.run)
+            keeper.controller.queue.add("a")
+            await trio.sleep(100)
+            statistics = keeper.controller.statistics()
+            assert (statistics.held, statistics.waits, statistics.waits_given_up) == (0, 0, 0)
+            keeper.informer.shows(5, POD)
+            await trio.sleep(100)
+            assert keeper.calls == [(0, "a")]
+            nursery.cancel_scope.cancel()
+
+    run(main)
+
+
+def test_what_was_made_and_is_gone_before_it_was_shown_makes_the_keys_turn():
+    """A list that makes up for a gap tells neither of the one nor of the other."""
+
+    async def main():
+        keeper = Keeper(wrote(5))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keeper.controller.run)
+            keeper.controller.queue.add("a")
+            await trio.sleep(10)
+            keeper.informer.shows(9)
+            await trio.sleep(1)
+            assert [key for _, key in keeper.calls] == ["a", "a"]
+            nursery.cancel_scope.cancel()
+
+    run(main)
+
+
+def test_a_reconcile_that_always_writes_what_its_copies_do_not_select_does_not_run_hot():
+    async def main():
+        keeper = Keeper(*[wrote(1)] * 1000)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keeper.controller.run)
+            keeper.controller.queue.add("a")
+            await trio.sleep(3600)
+            assert 15 < len(keeper.calls) < 25
+            nursery.cancel_scope.cancel()
+
+    run(main)
+
+
+def test_a_key_that_is_wanted_late_does_not_wait_longer_than_the_bound_after_its_writes():
+    async def main():
+        keeper = Keeper(wrote(5), own_writes_s=10)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keeper.controller.run)
+            keeper.controller.queue.add("a")
+            await trio.sleep(500)
+            keeper.controller.queue.add("a")
+            await trio.sleep(0.1)
+            assert keeper.calls == [(0, "a"), (500, "a")]
+            nursery.cancel_scope.cancel()
+
+    run(main)
+
+
 def test_what_a_reconcile_wrote_before_it_failed_is_waited_for():
     async def main():
         keeper = Keeper(wrote(5))
@@ -252,7 +328,7 @@ def test_what_a_reconcile_wrote_before_it_failed_is_waited_for():
             controller.queue.add("a")
             await trio.sleep(20)
             assert keeper.calls == [(0, "a")]
-            keeper.informer.shows(5)
+            keeper.informer.shows(5, POD)
             await settled()
             assert keeper.calls[1:] == [(20, "a")]
             nursery.cancel_scope.cancel()
@@ -272,6 +348,40 @@ def test_a_controller_that_is_drained_does_not_wait_for_keys_that_are_held():
                 await keeper.controller.drain()
         assert len(keeper.calls) == 1
         assert trio.current_time() < 1
+
+    run(main)
+
+
+def test_a_key_that_waits_when_its_controller_is_stopped_is_free_when_it_runs_again():
+    """The handlers tell of everything anew; a wait without its task would last for ever."""
+
+    async def main():
+        keeper = Keeper(wrote(5))
+        with trio.move_on_after(1):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(keeper.controller.run)
+                for _ in range(2):
+                    keeper.controller.queue.add("a")
+                    await settled()
+        with trio.move_on_after(1):
+            keeper.controller.queue.add("a")
+            await keeper.controller.run()
+        assert len(keeper.calls) == 2
+
+    run(main)
+
+
+def test_what_vanishes_once_in_a_while_makes_the_keys_turn_at_once():
+    async def main():
+        keeper = Keeper()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keeper.controller.run)
+            for number in range(30):
+                keeper.writes.append(wrote(1))
+                keeper.controller.queue.add("a")
+                await trio.sleep(1)
+                assert len(keeper.calls) == 2 * (number + 1)
+            nursery.cancel_scope.cancel()
 
     run(main)
 

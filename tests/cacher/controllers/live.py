@@ -27,6 +27,7 @@ from cacher.controllers import (
     SimulatedKubelets,
 )
 from reflector import Controller, SharedInformers
+from tests.cacher.controllers.meddling import MeddledClient
 from watch import NotFound
 
 JSONObject = dict[str, Any]
@@ -40,8 +41,10 @@ class Running(Protocol):
 class Live:
     """The cluster, its controllers, and short ways to use them."""
 
-    def __init__(self, cluster: Cluster, informers: SharedInformers) -> None:
+    def __init__(self, cluster: Cluster, api: MeddledClient, informers: SharedInformers) -> None:
         self.cluster = cluster
+        self.api = api
+        """As the controllers see it; the test itself goes past it."""
         self.informers = informers
         self.scheduler: Scheduler
         self.kubelets: SimulatedKubelets
@@ -116,20 +119,21 @@ async def live(
         return Random(random.getrandbits(64))
 
     async with open_cluster(random=chance(), epoch_s=EPOCH_S) as cluster, trio.open_nursery() as nursery:
-        informers = SharedInformers(cluster, random=chance())
-        world = Live(cluster, informers)
+        api = MeddledClient(cluster)
+        informers = SharedInformers(api, random=chance())
+        world = Live(cluster, api, informers)
         clock = cluster.clock
-        world.scheduler = Scheduler(cluster, informers, random=chance(), clock=clock, options=SchedulerOptions())
-        lifecycle = NodeLifecycleController(cluster, informers, random=chance(), clock=clock, options=nodes)
-        garbage = GarbageCollector(cluster, informers, random=chance(), options=collector)
-        naming = NamespaceController(cluster, informers, random=chance(), clock=clock, options=namespaces)
-        filling = NamespaceDefaultsController(cluster, informers, random=chance(), options=defaults)
-        slicing = EndpointSliceController(cluster, informers, random=chance(), options=slices)
+        world.scheduler = Scheduler(api, informers, random=chance(), clock=clock, options=SchedulerOptions())
+        lifecycle = NodeLifecycleController(api, informers, random=chance(), clock=clock, options=nodes)
+        garbage = GarbageCollector(api, informers, random=chance(), options=collector)
+        naming = NamespaceController(api, informers, random=chance(), clock=clock, options=namespaces)
+        filling = NamespaceDefaultsController(api, informers, random=chance(), options=defaults)
+        slicing = EndpointSliceController(api, informers, random=chance(), options=slices)
         running: list[Running] = [world.scheduler, lifecycle, garbage, naming, filling, slicing]
         world.controllers = [world.scheduler.controller, lifecycle.node_controller, lifecycle.pod_controller]
         world.controllers += [garbage.controller, naming.controller, filling.controller, slicing.controller]
         if kubelets is not None:
-            world.kubelets = SimulatedKubelets(cluster, informers, random=chance(), clock=clock, options=kubelets)
+            world.kubelets = SimulatedKubelets(api, informers, random=chance(), clock=clock, options=kubelets)
             running.append(world.kubelets)
             world.controllers += [world.kubelets.pod_controller, world.kubelets.node_controller]
         nursery.start_soon(informers.run)
@@ -138,4 +142,5 @@ async def live(
         await world.until(lambda: world.get("serviceaccounts", "default"))
         yield world
         world.check()
+        assert api.has_meddled, "a test that meddles with a write that never comes shows nothing"
         nursery.cancel_scope.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -167,9 +168,18 @@ def test_one_pod_more_or_less_changes_one_slice_of_many():
     assert (len(told.create), len(told.update), len(told.delete)) == (0, 1, 0)
 
 
+def test_new_pods_go_where_the_most_are_already_among_slices_with_room():
+    two = [pod(0), pod(1)]
+    slices = brought(brought([], two, per_slice=2), [*two, pod(2)], per_slice=2)
+    assert [len(uids(one)) for one in slices] == [2, 1]
+    wider = plan(SERVICE, desired(SERVICE, [*two, pod(2), pod(3)], {"n": "z"}), slices, 3)
+    assert [uids(one) for one in wider.update] == [["uid-0", "uid-1", "uid-3"]]
+
+
 PODS = st.lists(st.tuples(st.integers(0, 12), st.booleans(), st.sampled_from([8080, 9090])), max_size=12)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(rounds=st.lists(PODS, min_size=1, max_size=5), per_slice=st.integers(1, 4))
 def test_whatever_comes_and_goes_each_pod_is_in_one_slice_and_the_next_look_changes_nothing(rounds, per_slice):

@@ -67,12 +67,12 @@ def test_a_bare_pod_is_scheduled_runs_and_is_ready_as_a_real_one(run_trio):
             managers = {(one["manager"], one.get("subresource", "")) for one in pod["metadata"]["managedFields"]}
             assert managers == {("kubectl", ""), ("kubelet", "status")}
             assert await world["pods"].delete("web", "default") is False  # it is given time
-            await world.until(lambda: _is_gone(world, "pods", "web"), within_s=10)
+            await world.until(lambda: is_gone(world, "pods", "web"), within_s=10)
 
     run_trio(main)
 
 
-async def _is_gone(world: Live, plural: str, name: str, namespace: str | None = "default") -> bool:
+async def is_gone(world: Live, plural: str, name: str, namespace: str | None = "default") -> bool:
     return await world.get(plural, name, namespace) is None
 
 
@@ -123,7 +123,7 @@ def test_a_container_that_ends_again_and_again_is_started_again_ever_later(run_t
             assert seen[8] == 1  # at once
             assert seen[20] == 2  # after ten seconds
             assert seen[-1] == 3  # after twenty
-            status = (await _pod(world, "crash"))["status"]
+            status = (await pod_of(world, "crash"))["status"]
             assert status["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 1
             assert status["phase"] == "Running"
 
@@ -233,7 +233,7 @@ def test_of_two_owners_the_one_that_goes_is_named_no_longer_and_the_last_takes_i
             assert shared is not None
             assert [one["name"] for one in shared["metadata"]["ownerReferences"]] == ["b"]
             await world["configmaps"].delete("b", "default")
-            await world.until(lambda: _is_gone(world, "configmaps", "shared"))
+            await world.until(lambda: is_gone(world, "configmaps", "shared"))
 
     run_trio(main)
 
@@ -243,13 +243,13 @@ def test_an_owner_that_never_was_and_one_that_is_another_by_now_are_no_owners(ru
         async with live(kubelets=None) as world:
             never = {"apiVersion": "v1", "kind": "ConfigMap", "name": "never", "uid": "no-such-uid"}
             await world.create("configmaps", "lost", metadata={"ownerReferences": [never]})
-            await world.until(lambda: _is_gone(world, "configmaps", "lost"))
+            await world.until(lambda: is_gone(world, "configmaps", "lost"))
             old = await world.create("configmaps", "again")
             await world["configmaps"].delete("again", "default")
             new = await world.create("configmaps", "again")
             for name, owner in (("old", old), ("new", new)):
                 await world.create("configmaps", name, metadata={"ownerReferences": [owner_of(owner)]})
-            await world.until(lambda: _is_gone(world, "configmaps", "old"))
+            await world.until(lambda: is_gone(world, "configmaps", "old"))
             await trio.sleep(5)
             assert await world.get("configmaps", "new") is not None
 
@@ -270,6 +270,7 @@ def test_what_an_unknown_kind_owns_is_left_alone(run_trio):
 # ---- namespaces ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_namespace_with_contents_really_goes_away_and_can_be_made_again(run_trio):
     async def main() -> None:
         async with live() as world:
@@ -279,7 +280,9 @@ def test_a_namespace_with_contents_really_goes_away_and_can_be_made_again(run_tr
             await world.create("configmaps", "c", "team")
             await world.until(lambda: is_ready(world, "web", "team"))
             await world["namespaces"].delete("team")
-            await world.until(lambda: _is_gone(world, "namespaces", "team", None))
+            await trio.sleep(5.1)
+            assert await world.names("configmaps", "team") == ["c", "kube-root-ca.crt"]  # pods go first
+            await world.until(lambda: is_gone(world, "namespaces", "team", None))
             for plural in ("pods", "configmaps", "serviceaccounts", "secrets"):
                 assert await world.names(plural, "team") == []
             await world.create("namespaces", "team", None)
@@ -336,7 +339,7 @@ def test_a_namespace_tells_what_holds_it_as_recorded_and_goes_when_that_is_relea
                 ),
             ]
             await world["configmaps"].patch("held", {"metadata": {"finalizers": None}}, "doomed-b")
-            await world.until(lambda: _is_gone(world, "namespaces", "doomed-b", None), within_s=20)
+            await world.until(lambda: is_gone(world, "namespaces", "doomed-b", None), within_s=20)
 
     run_trio(main)
 
@@ -348,7 +351,7 @@ def test_what_is_written_into_a_namespace_while_it_goes_does_not_stay(run_trio):
         async with live(kubelets=None, namespaces=NamespaceOptions(delay_s=1)) as world:
             await world.create("namespaces", "team", None)
             await world["namespaces"].delete("team")
-            await world.until(lambda: _is_gone(world, "namespaces", "team", None))
+            await world.until(lambda: is_gone(world, "namespaces", "team", None))
             raw = (
                 b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"late","namespace":"team","uid":"late-uid"}}'
             )
@@ -365,6 +368,7 @@ async def _is_empty(world: Live, plural: str, namespace: str) -> bool:
 # ---- nodes -----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_node_that_dies_is_marked_and_its_pods_are_evicted_in_their_time(run_trio):
     async def main() -> None:
         async with live(nodes=NodeLifecycleOptions(rates=EvictionRates(normal=1))) as world:
@@ -395,14 +399,14 @@ def test_a_node_that_dies_is_marked_and_its_pods_are_evicted_in_their_time(run_t
             unreachable = "node.kubernetes.io/unreachable"
             assert taints == [(unreachable, "NoSchedule"), (unreachable, "NoExecute")]
             assert not await is_ready(world, "p0")
-            assert not (await _pod(world, "p0"))["metadata"].get("deletionTimestamp")
+            assert not (await pod_of(world, "p0"))["metadata"].get("deletionTimestamp")
             await trio.sleep(20)
             for at in range(3):
-                pod = await _pod(world, f"p{at}")
+                pod = await pod_of(world, f"p{at}")
                 assert bool(pod["metadata"].get("deletionTimestamp")) == (at in there), pod["metadata"]["name"]
-            assert condition(await _pod(world, "p0"), "DisruptionTarget")["reason"] == "DeletionByTaintManager"
+            assert condition(await pod_of(world, "p0"), "DisruptionTarget")["reason"] == "DeletionByTaintManager"
             world.kubelets.recover(node)
-            await world.until(lambda: _is_gone(world, "pods", "p0"), within_s=10)
+            await world.until(lambda: is_gone(world, "pods", "p0"), within_s=10)
             await trio.sleep(6)
             well = await world.get("nodes", node, None)
             assert well is not None
@@ -412,44 +416,59 @@ def test_a_node_that_dies_is_marked_and_its_pods_are_evicted_in_their_time(run_t
     run_trio(main)
 
 
-async def _pod(world: Live, name: str) -> Any:
+async def pod_of(world: Live, name: str) -> Any:
     return await world["pods"].get(name, "default")
 
 
 async def _node_of(world: Live, name: str) -> str:
-    return str((await _pod(world, name))["spec"]["nodeName"])
+    return str((await pod_of(world, name))["spec"]["nodeName"])
 
 
+@pytest.mark.slow
 def test_a_node_that_comes_back_in_time_keeps_its_pods_and_they_are_ready_again(run_trio):
     async def main() -> None:
         async with live(kubelets=KubeletOptions(nodes=2)) as world:
             await world.pod("p")
             await world.until(lambda: is_ready(world, "p"))
-            node, uid = await _node_of(world, "p"), (await _pod(world, "p"))["metadata"]["uid"]
+            node, uid = await _node_of(world, "p"), (await pod_of(world, "p"))["metadata"]["uid"]
             world.kubelets.fail(node)
             await trio.sleep(70)
             assert not await is_ready(world, "p")
             world.kubelets.recover(node)
             await world.until(lambda: is_ready(world, "p"), within_s=5)
             await trio.sleep(400)
-            assert (await _pod(world, "p"))["metadata"]["uid"] == uid
+            assert (await pod_of(world, "p"))["metadata"]["uid"] == uid
 
     run_trio(main)
 
 
-def test_where_all_nodes_fall_silent_nobody_is_evicted(run_trio):
+@pytest.mark.slow
+def test_where_all_nodes_fall_silent_nobody_is_evicted_and_who_was_told_to_leave_may_stay(run_trio):
     async def main() -> None:
-        async with live(nodes=NodeLifecycleOptions(rates=EvictionRates(normal=1), default_toleration_s=30)) as world:
+        options = NodeLifecycleOptions(rates=EvictionRates(normal=1), default_toleration_s=100)
+        async with live(nodes=options) as world:
             await world.pod("p")
             await world.until(lambda: is_ready(world, "p"))
+            first = await _node_of(world, "p")
+            world.kubelets.fail(first)
+            await trio.sleep(70)
+            assert await _evicts(world, first)
             for node in world.kubelets.nodes:
                 world.kubelets.fail(node)
             await trio.sleep(300)
-            assert not (await _pod(world, "p"))["metadata"].get("deletionTimestamp")
+            assert not await _evicts(world, first)
+            assert not (await pod_of(world, "p"))["metadata"].get("deletionTimestamp")
 
     run_trio(main)
 
 
+async def _evicts(world: Live, name: str) -> bool:
+    node = await world.get("nodes", name, None)
+    assert node is not None
+    return any(one["effect"] == "NoExecute" for one in node["spec"].get("taints") or ())
+
+
+@pytest.mark.slow
 def test_pods_of_a_node_that_is_gone_go_too(run_trio):
     async def main() -> None:
         async with live() as world:
@@ -458,8 +477,8 @@ def test_pods_of_a_node_that_is_gone_go_too(run_trio):
             node = await _node_of(world, "p")
             world.kubelets.fail(node)
             await world["nodes"].delete(node)
-            await world.until(lambda: _is_gone(world, "pods", "p"), within_s=60)
-            await world.until(lambda: _is_gone(world, "leases", node, "kube-node-lease"))  # its owner is gone
+            await world.until(lambda: is_gone(world, "pods", "p"), within_s=60)
+            await world.until(lambda: is_gone(world, "leases", node, "kube-node-lease"))  # its owner is gone
 
     run_trio(main)
 
@@ -467,6 +486,7 @@ def test_pods_of_a_node_that_is_gone_go_too(run_trio):
 # ---- services ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_service_has_a_slice_of_its_pods_and_what_goes_is_told_to_be_going(run_trio):
     async def main() -> None:
         async with live() as world:
@@ -495,7 +515,7 @@ def test_a_service_has_a_slice_of_its_pods_and_what_goes_is_told_to_be_going(run
             (going,) = await _slices(world, "web")
             told = {one["targetRef"]["name"]: one["conditions"] for one in going["endpoints"]}
             assert told["web-0"] == {"ready": False, "serving": True, "terminating": True}
-            await world.until(lambda: _is_gone(world, "pods", "web-0"))
+            await world.until(lambda: is_gone(world, "pods", "web-0"))
             await trio.sleep(1)
             (left,) = await _slices(world, "web")
             assert len(left["endpoints"]) == 2

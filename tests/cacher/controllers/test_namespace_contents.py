@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from cacher.controllers._metadata import Metadata
 from cacher.controllers._namespace_contents import Report, conditions, left_of, longest_grace_s, without_kubernetes
@@ -109,6 +110,6 @@ def test_the_longest_grace_of_pods_that_are_not_over():
 
 
 def test_only_its_own_finalizer_is_taken():
-    namespace = {"metadata": {"name": "n"}, "spec": {"finalizers": ["kubernetes", "example.com/mine"]}}
+    namespace: dict[str, Any] = {"metadata": {"name": "n"}, "spec": {"finalizers": ["kubernetes", "example.com/mine"]}}
     assert without_kubernetes(namespace)["spec"]["finalizers"] == ["example.com/mine"]
-    assert namespace["spec"]["finalizers"] == ["kubernetes", "example.com/mine"]  # type: ignore[comparison-overlap]
+    assert namespace["spec"]["finalizers"] == ["kubernetes", "example.com/mine"]

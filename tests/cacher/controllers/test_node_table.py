@@ -238,6 +238,7 @@ STEPS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(steps=st.lists(STEPS, max_size=40), compared=st.integers(1, 4))
 def test_nothing_is_ever_put_where_it_does_not_fit_and_a_place_that_is_there_is_found(steps, compared):

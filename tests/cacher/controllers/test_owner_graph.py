@@ -279,6 +279,7 @@ ACTIONS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(actions=st.lists(ACTIONS, max_size=60))
 def test_whatever_happens_in_whatever_order_nothing_without_an_owner_stays_and_nothing_with_one_goes(actions):
