@@ -78,6 +78,10 @@ BRIDGES = {
         {"time"},
         "the one meter of wall-clock lag and rates; nothing in the path reads it",
     ),
+    "cacher/simulation/_campaign.py": (
+        {"time"},
+        "how long a campaign took; no world sees it",
+    ),
     "cacher/simulation/_hunt.py": (
         {"time", "multiprocessing"},
         "a hunt plays seeds in several processes and keeps to a time; no world sees either",
@@ -89,6 +93,10 @@ BRIDGES = {
     "cacher/storage/etcd/_worker_thread.py": (
         {"trio.to_thread"},
         "SQLite can only be waited for by a thread; tasks are woken in the order of their calls, and simulations have no thread",
+    ),
+    "tests/cacher/simulation/test_guard.py": (
+        {"time", "random", "uuid.uuid4", "threading", "trio.to_thread"},
+        "what is refused to programs in a simulation is tried",
     ),
     "tests/conformance/wirecheck.py": (
         {"time", "secrets", "threading"},

@@ -4,7 +4,11 @@ load_trace → open_cluster → open_clients → Player → catch_up → judge_a
 TraceRun joins them, as `watchcache trace` does; scenarios/rollout.py spells the same out
 """
 
+from ._audit import Difference as Difference
 from ._audit import audit as audit
+from ._campaign import CampaignResult as CampaignResult
+from ._campaign import PlanResult as PlanResult
+from ._campaign import campaign as campaign
 from ._chronicle import Chronicle as Chronicle
 from ._client_plans import ClientPlan as ClientPlan
 from ._client_plans import Terms as Terms
@@ -16,6 +20,7 @@ from ._custom import custom_resource as custom_resource
 from ._determinism import Streams as Streams
 from ._determinism import run_deterministic as run_deterministic
 from ._digest import digest as digest
+from ._end_state import end_state as end_state
 from ._faults import AllOf as AllOf
 from ._faults import AnyOf as AnyOf
 from ._faults import At as At
@@ -42,7 +47,6 @@ from ._faults import PauseCache as PauseCache
 from ._faults import Reconnect as Reconnect
 from ._faults import RestartServer as RestartServer
 from ._faults import RestartStore as RestartStore
-from ._faults import Restore as Restore
 from ._faults import ShrinkRing as ShrinkRing
 from ._faults import Swizzle as Swizzle
 from ._faults import Upon as Upon
@@ -73,11 +77,14 @@ from ._operations import Delete as Delete
 from ._operations import Patch as Patch
 from ._operations import Until as Until
 from ._operations import Wait as Wait
+from ._plans import Plan as Plan
+from ._plans import derive_plans as derive_plans
 from ._play import RunResult as RunResult
 from ._play import UnknownVariant as UnknownVariant
 from ._play import draw as draw
 from ._play import play as play
 from ._play import run_seed as run_seed
+from ._play import survey as survey
 from ._player import Played as Played
 from ._player import Player as Player
 from ._player import ReplayMismatch as ReplayMismatch
@@ -129,5 +136,6 @@ from ._world import NotConverged as NotConverged
 from ._world import World as World
 from .judges import ALL_JUDGES as ALL_JUDGES
 from .judges import WORLD_JUDGES as WORLD_JUDGES
+from .judges import Judge as Judge
 from .judges import Verdict as Verdict
 from .judges import judge_all as judge_all

@@ -19,7 +19,7 @@ import msgspec
 _CHILD = """
 import sys
 from cacher.simulation._audit import answer
-answer(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "hunt")
+answer(sys.argv[1], sys.argv[2], [int(seed) for seed in sys.argv[4:]], sys.argv[3] == "hunt")
 """
 
 
@@ -50,36 +50,40 @@ def audit(path: str, variant: str, seeds: Sequence[int], *, hunting: bool = True
         RuntimeError: a process failed; its last words are in the message.
     """
     found = []
-    for seed in seeds:
-        one, other = (_ask(path, variant, seed, hunting, hash_seed) for hash_seed in ("1", "2"))
+    told = [_ask(path, variant, seeds, hunting, hash_seed) for hash_seed in ("1", "2")]
+    for seed, one, other in zip(seeds, *told, strict=True):
         if one == other:
             continue
         pairs = enumerate(zip_longest(one.lines, other.lines, fillvalue="(nothing more)"), 1)
         line, (left, right) = next(
-            ((n, pair) for n, pair in pairs if pair[0] != pair[1]), (0, (one.digest, other.digest))
+            ((number, pair) for number, pair in pairs if pair[0] != pair[1]), (0, (one.digest, other.digest))
         )
         found.append(Difference(seed, line, left, right))
     return found
 
 
-def _ask(path: str, variant: str, seed: int, hunting: bool, hash_seed: str) -> _Told:
+def _ask(path: str, variant: str, seeds: Sequence[int], hunting: bool, hash_seed: str) -> list[_Told]:
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(
-        [sys.executable, "-c", _CHILD, path, variant, str(seed), "hunt" if hunting else "run"],
+        [sys.executable, "-c", _CHILD, path, variant, "hunt" if hunting else "run", *map(str, seeds)],
         env=environment,
         capture_output=True,
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"seed {seed} could not be played: {done.stderr.decode(errors='replace')[-2000:]}")
-    return msgspec.json.decode(done.stdout, type=_Told)
+        raise RuntimeError(f"{path} could not be played: {done.stderr.decode(errors='replace')[-2000:]}")
+    return msgspec.json.decode(done.stdout, type=list[_Told])
 
 
-def answer(path: str, variant: str, seed: int, hunting: bool) -> None:
-    """What a process of an audit does: play a seed and print its chronicle."""
+def answer(path: str, variant: str, seeds: Sequence[int], hunting: bool) -> None:
+    """What a process of an audit does: play seeds and print their chronicles."""
     from ._load import load_scenario
     from ._play import run_seed
 
-    result = run_seed(load_scenario(path), seed, variant, hunting=hunting, keep=True)
-    assert result.chronicle is not None, "it was to be kept"
-    sys.stdout.buffer.write(msgspec.json.encode(_Told(result.digest, result.chronicle.lines)))
+    scenario = load_scenario(path)
+    told = []
+    for seed in seeds:
+        result = run_seed(scenario, seed, variant, hunting=hunting, keep=True)
+        assert result.chronicle is not None, "it was to be kept"
+        told.append(_Told(result.digest, result.chronicle.lines))
+    sys.stdout.buffer.write(msgspec.json.encode(told))

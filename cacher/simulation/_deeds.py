@@ -39,7 +39,6 @@ from ._faults import (
     Reconnect,
     RestartServer,
     RestartStore,
-    Restore,
     ShrinkRing,
     Swizzle,
 )
@@ -124,8 +123,6 @@ class Deeds:
                 return self._lose_leader()
             case RestartStore():
                 return self._restart_store(action)
-            case Restore():
-                raise NotImplementedError
             case _:
                 raise AssertionError(action)
         return None

@@ -101,7 +101,6 @@ class Kind(enum.StrEnum):
     ENDLESS_LIST = "endless-list"
     EVICT = "evict"
     JUMP_CLOCK = "jump-clock"
-    RESTORE = "restore"
     LIE_PROGRESS = "lie-progress"
     LOSE_LEADER = "lose-leader"
     RESTART_SERVER = "restart-server"
@@ -242,12 +241,6 @@ class JumpClock(Action, frozen=True):
     s: float = 3600.0
 
 
-class Restore(Action, frozen=True):
-    """The store is as it was `back` revisions ago, as after restoring a backup, and counts on from there."""
-
-    back: int = 10
-
-
 class LieProgress(Action, frozen=True):
     """The store tells `server` that its watches are as far as the store is, whatever they have been sent. Source: etcd#15220."""
 
@@ -292,7 +285,6 @@ AnyAction = (
     | EndlessList
     | Evict
     | JumpClock
-    | Restore
     | LieProgress
     | LoseLeader
     | RestartServer
@@ -381,7 +373,6 @@ _KINDS: dict[type[AnyAction], Kind] = {
     EndlessList: Kind.ENDLESS_LIST,
     Evict: Kind.EVICT,
     JumpClock: Kind.JUMP_CLOCK,
-    Restore: Kind.RESTORE,
     LieProgress: Kind.LIE_PROGRESS,
     LoseLeader: Kind.LOSE_LEADER,
     RestartServer: Kind.RESTART_SERVER,

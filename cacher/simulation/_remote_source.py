@@ -30,6 +30,9 @@ _CHANGES: dict[EventType, Change] = {
     EventType.DELETED: "deleted",
 }
 
+AN_INSTANT_S = 1e-6
+"""Of virtual time: what is there is taken within it, and nothing else comes."""
+
 Terms = tuple[str | None, LabelsLike, FieldsLike]
 Opening = Callable[[StreamingListerWatcher], AbstractAsyncContextManager[ChangeStream]]
 
@@ -238,6 +241,7 @@ class RemoteStream:
         self._is_endless = initial and server.has_endless_lists
         self._is_broken = self._is_silent = self._is_over = False
         self._held: Changes | None = None
+        self._failure: Expired | trio.EndOfChannel | trio.BrokenResourceError | None = None
         self._due_s = 0.0
         self._looked_s = trio.current_time()
         self._scope: trio.CancelScope | None = None
@@ -295,21 +299,41 @@ class RemoteStream:
                 continue
             if "before-received" in world.injector.points:
                 self._tell("before-received", held)
-            while life.is_blocked(self._prefix):
-                await life.unblocked.wait()
+            if life.is_blocked(self._prefix):
+                while life.is_blocked(self._prefix):
+                    await life.unblocked.wait()
+                await self._gather()
             life.check()
-            self._held = None
+            held, self._held = self._held, None
+            assert held is not None, "gathering adds to what there was"
             return self._handed_over(held)
 
+    async def _gather(self) -> None:
+        """All that came while the process was kept from it, as one: so that it never sees what was in between."""
+        while not self._in_state and self._failure is None:
+            assert self._held is not None, "there was something to keep from it"
+            before = self._held
+            with trio.move_on_after(AN_INSTANT_S) as scope:
+                await self._take()
+                if self._held is not before:
+                    self._held = Changes(before.events + self._held.events, self._held.revision)
+            if scope.cancelled_caught:
+                return
+
     async def _take(self) -> None:
-        """The next changes as they leave the server, and when they are due here."""
+        """The next changes as they leave the server, and when they are due here. A failure waits for what came before it."""
         try:
+            if self._failure is not None:
+                raise self._failure
             changes = await self._inner.receive()
-        except Expired as expired:
-            self._over(EndReason.EXPIRED, expired.oldest + 1)
-            raise
-        except (trio.EndOfChannel, trio.BrokenResourceError):
-            self._over(EndReason.ENDED)
+        except (Expired, trio.EndOfChannel, trio.BrokenResourceError) as error:
+            if self._held is not None:
+                self._failure = error
+                return
+            if isinstance(error, Expired):
+                self._over(EndReason.EXPIRED, error.oldest + 1)
+            else:
+                self._over(EndReason.ENDED)
             raise
         now_s = trio.current_time()
         # Several may have left while this waited for the first: each has been on its way since it was there to be sent.

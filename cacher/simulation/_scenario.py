@@ -47,8 +47,8 @@ class Topology(msgspec.Struct, frozen=True, omit_defaults=True):
     """Shipped controllers to run, by name, in a process `cluster` on the first server."""
 
 
-BREAKING = (Kind.RESTORE, Kind.LIE_PROGRESS)
-"""No cache can keep its promises over a store that forgets, or that lies: only on where a scenario asks for it."""
+BREAKING = (Kind.LIE_PROGRESS,)
+"""No cache can keep its promises over a store that lies: only on where a scenario asks for it."""
 
 
 class Swarm(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -42,7 +42,6 @@ from ._faults import (
     Reconnect,
     RestartServer,
     RestartStore,
-    Restore,
     ShrinkRing,
     Swizzle,
     Upon,
@@ -233,8 +232,6 @@ class _Hand:
             case Kind.JUMP_CLOCK:
                 who = self._server() if random.random() < 0.5 else self._process()
                 return JumpClock(who, random.choice((-1.0, 1.0)) * random.choice((5.0, 3600.0, 86400.0)))
-            case Kind.RESTORE:
-                return Restore(random.randint(1, 20))
             case Kind.LIE_PROGRESS:
                 return LieProgress(self._server(), round(random.uniform(0.05, 2.0), 2))
             case Kind.LOSE_LEADER:
