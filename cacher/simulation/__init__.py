@@ -73,6 +73,7 @@ from ._hunt import hunt as hunt
 from ._landing import LandingRefused as LandingRefused
 from ._load import ScenarioNotFound as ScenarioNotFound
 from ._load import load_scenario as load_scenario
+from ._load import shipped_scenarios as shipped_scenarios
 from ._meter import LagHistogram as LagHistogram
 from ._meter import LagSummary as LagSummary
 from ._meter import Meter as Meter
@@ -85,6 +86,7 @@ from ._operations import Wait as Wait
 from ._plans import Plan as Plan
 from ._plans import derive_plans as derive_plans
 from ._play import RunResult as RunResult
+from ._play import UnknownVariant as UnknownVariant
 from ._play import draw as draw
 from ._play import play as play
 from ._play import run_seed as run_seed
@@ -119,6 +121,12 @@ from ._sampling import sample_for_ever as sample_for_ever
 from ._scenario import Scenario as Scenario
 from ._scenario import Swarm as Swarm
 from ._scenario import Topology as Topology
+from ._shrink import NothingToShrink as NothingToShrink
+from ._shrink import Shrunk as Shrunk
+from ._shrink import shrink as shrink
+from ._simulate import Broken as Broken
+from ._simulate import simulate as simulate
+from ._story import explain as explain
 from ._tape import Tape as Tape
 from ._tape import TapeError as TapeError
 from ._trace import Step as Step

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from ._play import RunResult, run_seed
+from ._play import RunResult, check_variant, run_seed
 from ._scenario import Scenario
 from ._tape import Tape
 
@@ -101,6 +101,7 @@ def hunt(
     """
     if seeds < 1 or jobs < 1:
         raise ValueError(f"seeds is {seeds} and jobs {jobs}: choose at least one of each")
+    check_variant(scenario, variant)
     if until is None:
         until = scenario.guarantee if variant == scenario.variants[0] and len(scenario.variants) > 1 else ""
     result = HuntResult(scenario.name, variant)

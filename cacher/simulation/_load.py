@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
 import sys
@@ -18,6 +19,12 @@ def scenario_folder() -> Path:
     """Where shipped scenarios are: in the wheel beside this file, in a checkout at its top."""
     inside = Path(__file__).parent / "scenarios"
     return inside if inside.is_dir() else Path(__file__).resolve().parents[2] / "scenarios"
+
+
+def shipped_scenarios() -> tuple[str, ...]:
+    """The names of the scenarios that come with this package, in order. Scripts that are none are left out."""
+    files = sorted(scenario_folder().glob("*.py"))
+    return tuple(file.stem.replace("_", "-") for file in files if "SCENARIO = Scenario(" in file.read_text("utf-8"))
 
 
 def load_scenario(path: str) -> Scenario:
@@ -47,7 +54,11 @@ def _load_file(file: Path) -> object:
     if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(file.resolve()):
         return sys.modules[name]
     if not file.is_file():
-        raise ScenarioNotFound(f"there is no scenario {file}")
+        close = difflib.get_close_matches(file.stem.replace("_", "-"), shipped_scenarios(), n=1)
+        meant = (
+            f": did you mean {close[0]}?" if close else f": choose one of {', '.join(shipped_scenarios())}, or a file"
+        )
+        raise ScenarioNotFound(f"there is no scenario {file.stem.replace('_', '-')}{meant}")
     spec = importlib.util.spec_from_file_location(name, file.resolve())
     assert spec is not None, "a path is all that it needs"
     assert spec.loader is not None, "a .py file has a loader"

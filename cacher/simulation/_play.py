@@ -71,14 +71,25 @@ class RunResult(msgspec.Struct):
         raise KeyError(name)
 
 
+class UnknownVariant(ValueError):
+    """The scenario has no variant of that name; the message says which it has."""
+
+
+def check_variant(scenario: Scenario, variant: str) -> None:
+    """Returns where the scenario has such a variant. Raises UnknownVariant."""
+    if variant not in scenario.variants:
+        raise UnknownVariant(
+            f"{scenario.name} has no variant {variant!r}: choose one of {', '.join(scenario.variants)}"
+        )
+
+
 def draw(scenario: Scenario, seed: int, variant: str, *, hunting: bool = True) -> Tape:
     """The tape of a seed. `hunting`: its faults come from the swarm; else from the scenario's script.
 
     Raises:
-        ValueError: the scenario has no such variant.
+        UnknownVariant: the scenario has no such variant.
     """
-    if variant not in scenario.variants:
-        raise ValueError(f"{scenario.name} has no variant {variant!r}: choose one of {', '.join(scenario.variants)}")
+    check_variant(scenario, variant)
     streams = Streams(seed)
     tape = Tape(
         scenario=scenario.name,
