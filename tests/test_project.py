@@ -70,6 +70,10 @@ BRIDGES = {
         {"time"},
         "the time of day, in which an exec plugin says when its token expires",
     ),
+    "cacher/server/_auth.py": (
+        {"secrets"},
+        "a token that could be drawn again from a seed would be none",
+    ),
     "cacher/simulation/_meter.py": (
         {"time"},
         "the one meter of wall-clock lag and rates; nothing in the path reads it",

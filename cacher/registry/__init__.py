@@ -92,6 +92,7 @@ from ._rest import ShortNamesProvider as ShortNamesProvider
 from ._rest import SingularNameProvider as SingularNameProvider
 from ._rest import StandardStorage as StandardStorage
 from ._rest import Storage as Storage
+from ._rest import StorageVersionProvider as StorageVersionProvider
 from ._rest import TableConvertor as TableConvertor
 from ._rest import UpdatedObjectInfo as UpdatedObjectInfo
 from ._rest import UpdateOptions as UpdateOptions

@@ -169,6 +169,8 @@ class CustomResourceStore(RegistryStore):
             descriptor=Descriptor(names.singular, names.short_names, names.categories, names.list_kind),
         )
         self.version = version
+        self.storage_version = definition.storage_version.name
+        """In which its objects are stored."""
 
     def convert_to_table(self, objects: Sequence[JSONObject]) -> JSONObject:
         """The columns that the definition names; the age, where it names none."""

@@ -52,6 +52,10 @@ class CustomSchemas(BuiltInSchemas):
         self._schemas = schemas
         self._preserves_unknown = preserves_unknown
 
+    def open_api(self, api_version: str) -> Mapping[str, Any] | None:
+        """See DescribedSchemas."""
+        return self._schemas.get(api_version)
+
     def type_of(self, endpoint: Endpoint) -> Type | None:
         """None, of the scale too: there are no strategic merges."""
         return None

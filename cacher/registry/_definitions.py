@@ -19,7 +19,7 @@ from ._field_errors import FieldError
 from ._meta import JSONObject, deletion_timestamp_of, finalizers_of, name_of, text, with_metadata
 from ._rest import Context, DeleteOptions, ValidateObject, accept
 from ._storage_errors import Operation, translated
-from ._store import RegistryStore
+from ._store import Descriptor, RegistryStore
 from ._strategy import StatusStrategy, Strategy
 from ._validation_meta import validate_meta, validate_meta_update
 from .schema import (
@@ -103,7 +103,8 @@ class DefinitionStore(RegistryStore):
     """All verbs of customresourcedefinitions. A deletion marks the definition, and its finalizer holds it."""
 
     def __init__(self, storage: Interface, info: ResourceInfo, *, environment: Environment) -> None:
-        super().__init__(storage, info, DefinitionStrategy(), environment=environment)
+        names = Descriptor("customresourcedefinition", ("crd", "crds"), ("api-extensions",))
+        super().__init__(storage, info, DefinitionStrategy(), environment=environment, descriptor=names)
 
     async def delete(
         self,

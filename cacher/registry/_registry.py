@@ -69,6 +69,8 @@ class Registry:
         self._doors: dict[tuple[str, str], ResourceDoor] = {}
         # Doors to what was removed, as long as somebody holds them: should it be added again, they lead there.
         self._closed: WeakValueDictionary[tuple[str, str], ResourceDoor] = WeakValueDictionary()
+        self.generation = 0
+        """Grows whenever a resource is added or removed: what was made of `resources` before is then outdated."""
 
     def add(
         self, info: ResourceInfo, maker: Maker = plain_resource, *, storage: Interface | None = None
@@ -81,6 +83,7 @@ class Registry:
         known = (info.group_version, info.plural)
         self._added[known] = (info, maker, storage)
         made = self._made(*known)
+        self.generation += 1
         held = self._doors.get(known) or self._closed.pop(known, None)
         door = self._doors[known] = held if held is not None else made
         if door is not made:
@@ -90,7 +93,8 @@ class Registry:
     def remove(self, group_version: str, plural: str) -> None:
         """Serve it no more; doors that are held lead to what was there, until it is added again."""
         known = (group_version, plural)
-        self._added.pop(known, None)
+        if self._added.pop(known, None) is not None:
+            self.generation += 1
         if (door := self._doors.pop(known, None)) is not None:
             self._closed[known] = door
 
@@ -109,6 +113,10 @@ class Registry:
         if door is None:
             door = self._doors[known] = self._made(*known)
         return door
+
+    def resources(self) -> list[ResourceDoor]:
+        """The doors to all that is served: the built-in resources, then what was added, oldest first. Cost: O(resources)."""
+        return [self.resource(*known) for known in {**RESOURCES, **self._added}]
 
     def _made(self, group_version: str, plural: str) -> ResourceDoor:
         added = self._added.get((group_version, plural))

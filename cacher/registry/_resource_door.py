@@ -50,7 +50,7 @@ from ._rest import (
     Updater,
     Watcher,
 )
-from ._schemas import BuiltInSchemas, Endpoint, Schemas
+from ._schemas import BuiltInSchemas, DescribedSchemas, Endpoint, Schemas
 from ._selector_texts import field_selector_problem, label_selector_problem
 from ._subresource import NoSubresource
 from ._updated_object import Change, Replacement
@@ -138,6 +138,12 @@ class ResourceDoor:
         for name, door in held.items():
             nothing = NoSubresource(self.storage.resource, f"{self.info.plural}/{name}")
             door.become(ResourceDoor(self.info, nothing, environment=self._environment, subresource=name))
+
+    @property
+    def open_api_schema(self) -> Mapping[str, Any] | None:
+        """What a definition says of the objects, as it says it; None where there is none, or where it says nothing."""
+        schemas = self._schemas
+        return schemas.open_api(self.info.group_version) if isinstance(schemas, DescribedSchemas) else None
 
     @property
     def subresources(self) -> tuple[str, ...]:

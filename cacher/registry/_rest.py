@@ -192,6 +192,16 @@ class CategoriesProvider(Protocol):
 
 
 @runtime_checkable
+class StorageVersionProvider(Protocol):
+    """Says in which version its objects are stored, where that may be another than they are served in."""
+
+    @property
+    def storage_version(self) -> str:
+        """`v1`."""
+        ...
+
+
+@runtime_checkable
 class ListKindProvider(Protocol):
     """Says what many of its objects are together, where that is not their kind with `List` at its end."""
 

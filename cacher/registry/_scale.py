@@ -9,7 +9,7 @@ Source: kubernetes pkg/registry/apps/deployment/storage/storage.go (ScaleREST, s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,8 +17,9 @@ import msgspec
 from ._errors import BadRequest, Conflict, GroupResource, Invalid, NotFound
 from ._field_errors import FieldError, invalid
 from ._label_selectors import read_selector
-from ._meta import JSONObject, metadata, name_of, text, with_metadata
+from ._meta import JSONObject, metadata, name_of, parse_time, text, with_metadata
 from ._names import name_is_subdomain
+from ._printers_workloads import SCALE
 from ._rest import (
     Context,
     UpdatedObjectInfo,
@@ -104,6 +105,10 @@ class ScaleStore(Part):
     def __init__(self, store: RegistryStore, shape: ScaleShape = ScaleShape()) -> None:  # noqa: B008 - a frozen value
         super().__init__(store, SCALE_KIND)
         self.shape = shape
+
+    def convert_to_table(self, objects: Sequence[JSONObject]) -> JSONObject:
+        """Wanted and present replicas."""
+        return SCALE.table(objects, parse_time(self._store.environment.now()).timestamp())
 
     async def get(self, context: Context, name: str, *, resource_version: str = "") -> JSONObject:
         """See Getter."""

@@ -7,7 +7,8 @@ Source: kubernetes/apimachinery pkg/util/managedfields (FieldManager).
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -63,6 +64,15 @@ class Schemas(Protocol):
         Raises:
             BadRequest: it is none.
         """
+        ...
+
+
+@runtime_checkable
+class DescribedSchemas(Protocol):
+    """What was said of objects in OpenAPI's words by whoever defined them."""
+
+    def open_api(self, api_version: str) -> Mapping[str, Any] | None:
+        """The openAPIV3Schema of a version's objects; None: nothing was said."""
         ...
 
 

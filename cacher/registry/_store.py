@@ -27,7 +27,7 @@ from .._resources import ResourceInfo
 from ..storage import EventStream, Interface, ListOptions
 from . import _store_create, _store_delete, _store_delete_collection, _store_update
 from ._errors import BadRequest, GroupResource, quoted
-from ._meta import JSONObject
+from ._meta import JSONObject, parse_time
 from ._names import path_segment
 from ._rest import (
     Context,
@@ -45,7 +45,7 @@ from ._rest import (
 from ._selection import narrowed
 from ._storage_errors import Operation, translated
 from ._strategy import Strategy
-from ._table import default_table
+from ._table import PRINTERS, default_table
 
 if TYPE_CHECKING:
     from ._strategy import CreateStrategy, DeleteStrategy, UpdateStrategy
@@ -176,8 +176,11 @@ class RegistryStore:
         return self.update_strategy.reset_fields
 
     def convert_to_table(self, objects: Sequence[JSONObject]) -> JSONObject:
-        """Names and times of creation."""
-        return default_table(objects)
+        """The columns of a built-in resource; names and times of creation of any other."""
+        printer = PRINTERS.get((self.info.group_version, self.info.plural))
+        if printer is None:
+            return default_table(objects)
+        return printer.table(objects, parse_time(self.environment.now()).timestamp())
 
     # ---- keys --------------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ Source: kubernetes pkg/registry/apps/deployment/storage/storage.go (StatusREST).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ._errors import GroupResource, UnknownResource
@@ -88,6 +89,10 @@ class SubresourceStore:
     def reset_fields(self) -> tuple[tuple[str, ...], ...]:
         """See ResetFieldsProvider."""
         return self._store.reset_fields
+
+    def convert_to_table(self, objects: Sequence[JSONObject]) -> JSONObject:
+        """As the resource."""
+        return self._store.convert_to_table(objects)
 
     async def get(self, context: Context, name: str, *, resource_version: str = "") -> JSONObject:
         """See Getter."""

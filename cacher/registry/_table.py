@@ -1,4 +1,4 @@
-"""Objects as rows, where a resource has no columns of its own. Pure.
+"""Objects as rows: by the columns of a built-in resource, or where there are none of its own. Pure.
 
 Source: kubernetes/apiserver pkg/registry/rest/table.go (defaultTableConvertor); the descriptions are those of ObjectMeta.
 """
@@ -8,6 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ._meta import JSONObject, name_of, text
+from ._printers_objects import OBJECTS
+from ._printers_workloads import WORKLOADS
+from ._printing import Printer
+
+PRINTERS: dict[tuple[str, str], Printer] = {**WORKLOADS, **OBJECTS}
+"""Of the built-in resources, by group version and plural."""
 
 DEFAULT_COLUMNS: tuple[JSONObject, ...] = (
     {"name": "Name", "type": "string", "format": "name", "description": "What the object is called.", "priority": 0},

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 import trio
 
-from reflector import Reflector, SharedInformers, Store, connect
+from reflector import JSONObject, Reflector, SharedInformers, Store, connect
 from reflector.http import HTTPClient
 from tests.etcd_binaries import etcd_binaries
 from tests.etcd_server import EtcdServer, open_etcd_server
@@ -112,8 +112,12 @@ async def errors(real: Real) -> None:
 
 async def credentials(real: Real) -> None:
     server = real.server
-    certificate = {"client_certificate": server.certificate, "client_key": server.key}
-    async with connect(server.url, certificate_authority=server.authority, **certificate) as client:
+    async with connect(
+        server.url,
+        certificate_authority=server.authority,
+        client_certificate=server.certificate,
+        client_key=server.key,
+    ) as client:
         assert (await client.resource("v1", "namespaces").get("default"))["kind"] == "Namespace"
     async with connect(server.url, insecure=True) as nobody:
         with pytest.raises((Forbidden, APIError)) as caught:
@@ -168,19 +172,23 @@ async def losses(real: Real) -> None:
             for stream in real.streams:
                 await trio.aclose_forcefully(stream)
             real.streams.clear()
-            with trio.move_on_after(20):
-                while True:
-                    try:
-                        made = await configmaps.create({"metadata": {"name": f"b{number}"}}, "default")
-                        break
-                    except APIError as error:  # the connection that was cut
-                        assert error.code in (503, 504)
+            made = await created(real, f"b{number}")
             revision = int(made["metadata"]["resourceVersion"])
             await until(lambda revision=revision: store.revision >= revision)
         nursery.cancel_scope.cancel()
     listed = await source.list()
     assert shown(store.objects()) == shown(listed.objects)
     assert reflector.statistics().lists == 1
+
+
+async def created(real: Real, name: str) -> JSONObject:
+    """A configmap, made in spite of connections that are cut."""
+    with trio.fail_after(WAIT_S):
+        while True:
+            try:
+                return await real.client.resource("v1", "configmaps").create({"metadata": {"name": name}}, "default")
+            except APIError as error:
+                assert error.code in (503, 504), error
 
 
 async def pages(real: Real) -> None:
@@ -231,7 +239,9 @@ async def compaction(real: Real) -> None:
         while page.next_page:
             page = await source.list(page_size=3, page=page.next_page)
     assert caught.value.continue_token
-    younger = real.client.resource("example.com/v1", "widgets").lister_watcher()  # its cache began long after revision 1
+    younger = real.client.resource(
+        "example.com/v1", "widgets"
+    ).lister_watcher()  # its cache began long after revision 1
     with pytest.raises(Expired):
         async with younger.watch(1) as stream:
             await stream.receive()
