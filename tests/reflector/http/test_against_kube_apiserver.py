@@ -15,9 +15,10 @@ import trio
 
 from reflector import JSONObject, Reflector, SharedInformers, Store, connect
 from reflector.http import HTTPClient
+from tests.built_with_go import needs_kube_apiserver
 from tests.etcd_binaries import etcd_binaries
 from tests.etcd_server import EtcdServer, open_etcd_server
-from tests.kube_apiserver import KubeAPIServer, needs_kube_apiserver, open_kube_apiserver
+from tests.kube_apiserver import KubeAPIServer, open_kube_apiserver
 from tests.reflector.http.test_against_our_server import DEFINITION, DEPLOYMENT, pod, shown, story
 from watch import (
     AlreadyExists,

@@ -13,6 +13,7 @@ from tests.reflector.http.our_server import open_both
 from watch import (
     AlreadyExists,
     ApplyConflict,
+    BadRequest,
     Conflict,
     Invalid,
     InvalidSelector,
@@ -126,8 +127,8 @@ def test_errors_of_the_client_itself_are_api_errors_too(run_trio):
     async def main() -> None:
         async with open_both() as both:
             pods = both.client.resource("v1", "pods")
-            with pytest.raises(NotFound):
-                await pods.get("a", "default")
+            with pytest.raises(BadRequest, match="pods live in a namespace: say which"):
+                await pods.get("a")
             with pytest.raises(UnknownResource):
                 await both.client.resource("v1", "widgets").create({"metadata": {"name": "a"}}, "default")
             with pytest.raises(NotFound):
