@@ -28,7 +28,7 @@ from ._consistency import PERIOD_S
 from ._readers import CachedReader, ObjectList, Reader, StoreReader
 from ._ready_storage import ReadyStorage
 from ._resource_source import ResourceListerWatcher
-from ._resources import ROOT, ResourceInfo, find_resource, resource_at
+from ._resources import RESOURCES, ROOT, ResourceInfo, find_resource, resource_at
 from ._store_watch import ResourceWatch
 from ._stores import StoreOptions, open_store
 from ._writes import Writes
@@ -296,6 +296,16 @@ class Cluster:
     async def follow_definitions(self) -> None:
         """Return once what is defined now is served; what is defined later will be, too."""
         await self._definitions_started().settled()
+
+    async def prepare(self) -> None:
+        """Return once the caches of all built-in resources are filled, and what is defined now is served.
+
+        Without it a cache begins with its first reader, who has no history from before.
+        """
+        async with trio.open_nursery() as nursery:
+            for known in RESOURCES:
+                nursery.start_soon(self.resource(*known).ready)
+            nursery.start_soon(self.follow_definitions)
 
     def _definitions_started(self) -> Definitions:
         if self._definitions is None:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from ._cli_serve import UNUSABLE, add_serve, run_serve
 from ._resources import RESOURCES
 from ._stores import ETCD_PREFIX, StoreOptions
 from .simulation import (
@@ -50,11 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with `arguments` (default: the process's own). Returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        return _trace(options)
+        code: int = options.run(options)
+        return code
     except BrokenPipeError:  # the reader of our output went away, as `head` does; Python would complain again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_INTERRUPTED
-    except (TraceError, LandingRefused, StoreError, EtcdError, OSError) as error:
+    except (*UNUSABLE, TraceError, LandingRefused, StoreError, EtcdError, OSError) as error:
         return _fail(str(error), EXIT_USAGE)
     except ReplayMismatch as error:
         return _fail(str(error), EXIT_BROKEN)
@@ -102,7 +104,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"watchcache {package_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_trace(commands)
+    add_serve(commands, add_store=_add_store)
+    commands.choices["trace"].set_defaults(run=_trace)
+    commands.choices["serve"].set_defaults(run=_serve)
     return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    return run_serve(options, _store_options(options))
 
 
 def _add_trace(commands: argparse._SubParsersAction[_Parser]) -> None:

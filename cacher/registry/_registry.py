@@ -116,7 +116,7 @@ class Registry:
 
     def resources(self) -> list[ResourceDoor]:
         """The doors to all that is served: the built-in resources, then what was added, oldest first. Cost: O(resources)."""
-        return [self.resource(*known) for known in {**RESOURCES, **self._added}]
+        return [self.resource(*known) for known in self.served()]
 
     def _made(self, group_version: str, plural: str) -> ResourceDoor:
         added = self._added.get((group_version, plural))

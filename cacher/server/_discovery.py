@@ -24,25 +24,15 @@ import msgspec
 
 from ..registry import (
     CategoriesProvider,
-    CollectionDeleter,
-    Creater,
-    Getter,
-    GracefulDeleter,
     JSONObject,
-    Lister,
-    NamedCreater,
     ShortNamesProvider,
     SingularNameProvider,
     StorageVersionProvider,
-    Updater,
-    Watcher,
 )
 
 if TYPE_CHECKING:
     from ..registry import Registry, ResourceDoor
 
-AGGREGATED = {"g": "apidiscovery.k8s.io", "v": "v2", "as": "APIGroupDiscoveryList"}
-"""The parameters of the media type that asks for one document. Kubernetes 1.36 has no other version of it."""
 AGGREGATED_TYPE = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 """What the answer's Content-Type has to say, to the letter: a client takes any other for the legacy form."""
 
@@ -84,39 +74,25 @@ class Document(msgspec.Struct, frozen=True):
 
 
 def verbs(door: ResourceDoor) -> tuple[str, ...]:
-    """What can be done with a resource, or with a part of one, by the names of discovery and of authorization."""
-    storage = door.storage
-    found = {
-        "create": isinstance(storage, (Creater, NamedCreater)),
-        "delete": isinstance(storage, GracefulDeleter),
-        "deletecollection": isinstance(storage, CollectionDeleter),
-        "get": isinstance(storage, Getter),
-        "list": isinstance(storage, Lister),
-        "patch": isinstance(storage, Updater) and isinstance(storage, Getter),
-        "update": isinstance(storage, Updater),
-        "watch": isinstance(storage, Watcher),
-    }
-    order = _CUSTOM_ORDER if not door.info.is_built_in and not door.name else tuple(found)
-    return tuple(verb for verb in order if found[verb])
+    """What can be done with a resource, or with a part of one, in discovery's order."""
+    is_custom = not door.info.is_built_in and not door.name
+    return tuple(verb for verb in _CUSTOM_ORDER if verb in door.verbs) if is_custom else door.verbs
 
 
 class Discovery:
-    """The documents of one registry.
+    """The documents of one registry."""
 
-    Args:
-        server_address: where the server is reached, `127.0.0.1:6443`; the legacy form tells it.
-    """
-
-    def __init__(self, registry: Registry, *, server_address: str = "") -> None:
+    def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._address = server_address
         self._generation = -1
         self._documents: dict[tuple[str, bool], Document | None] = {}
         self._groups: dict[str, dict[str, list[ResourceDoor]]] = {}
 
-    def document(self, path: str, *, aggregated: bool = False) -> Document | None:
+    def document(self, path: str, *, aggregated: bool = False, server_address: str = "") -> Document | None:
         """The document at a path, with or without a slash at its end; None: there is none, or no aggregated form of it.
 
+        Args:
+            server_address: by what name the client found the server, `127.0.0.1:6443`, which one of the documents tells.
         Cost: O(1) once it was asked for, until a resource comes or goes; then O(resources).
         """
         if self._generation != self._registry.generation:
@@ -124,6 +100,8 @@ class Discovery:
             self._documents.clear()
             self._groups = _by_group(self._registry)
         known = (path.rstrip("/"), aggregated)
+        if known == ("/api", False):
+            return _document(self._core_versions(server_address))
         if known not in self._documents:
             found = self._aggregated(known[0]) if aggregated else self._legacy(known[0])
             if found is None:
@@ -135,8 +113,6 @@ class Discovery:
 
     def _legacy(self, path: str) -> JSONObject | None:
         match path.split("/")[1:]:
-            case ["api"]:
-                return self._core_versions()
             case ["apis"]:
                 named = [self._group(name) for name in self._groups if name]
                 return {"kind": "APIGroupList", "apiVersion": "v1", "groups": named}
@@ -148,12 +124,12 @@ class Discovery:
                 return self._resources(group, version)
         return None
 
-    def _core_versions(self) -> JSONObject:
+    def _core_versions(self, server_address: str) -> JSONObject:
         # Without an apiVersion, as it was before there were any.
         return {
             "kind": "APIVersions",
             "versions": list(self._groups[""]),
-            "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": self._address}],
+            "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": server_address}],
         }
 
     def _group(self, name: str) -> JSONObject:

@@ -16,6 +16,7 @@ from ._answers import NO_CACHE, document
 from ._health import PLACES, Check, health
 from ._metrics_text import CONTENT_TYPE, metrics_text
 from ._negotiation import check_route
+from ._published import Published
 from ._request import JSON, Head, Response
 from ._resolve import MethodUnknown, NoPage, is_built_in_group
 
@@ -54,6 +55,7 @@ class Documents:
             "version": self._version,
             "metrics": self._metrics,
             **dict.fromkeys(PLACES, self._health),
+            **Published(backend.registry, version=VERSION["gitVersion"], missing=self.unknown).pages(),
         }
 
     async def answer(self, head: Head, segments: tuple[str, ...]) -> Response:

@@ -63,6 +63,7 @@ class HTTPConnection:
         self._now = now
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes)
         self._is_first = True
+        self._is_head = False
 
     async def next_request(self) -> Exchange | None:
         """The next request's head; None: there will be none, and the connection is to be closed.
@@ -75,6 +76,7 @@ class HTTPConnection:
                 event = await self._next_event(scope)
             if not isinstance(event, h11.Request):
                 return None
+            self._is_head = event.method == b"HEAD"
             head = read_head(
                 event.method.decode("latin-1"),
                 event.target,
@@ -193,7 +195,7 @@ class HTTPConnection:
         try:
             await self.send(
                 self.frame(h11.Response(status_code=status, headers=headers, reason=phrase.encode()))
-                + self.frame(h11.Data(data=body))
+                + (b"" if self._is_head else self.frame(h11.Data(data=body)))
                 + self.frame(h11.EndOfMessage())
             )
             await self.drain()

@@ -23,6 +23,8 @@ PATCH_TYPES = (
     "application/strategic-merge-patch+json",
     "application/apply-patch+yaml",
 )
+AGGREGATED = {"g": "apidiscovery.k8s.io", "v": "v2", "as": "APIGroupDiscoveryList"}
+"""The parameters that ask for all of discovery in one document. Kubernetes 1.36 has no other version of it."""
 _META_VERSIONS = ("v1", "v1beta1")
 
 
@@ -95,6 +97,22 @@ def negotiate(accept: str, *, is_stream: bool = False, has_table: bool = True) -
     raise NotAcceptable(
         f"only the following media types are accepted: {', '.join(STREAM_TYPES if is_stream else types)}"
     )
+
+
+def negotiate_discovery(accept: str) -> Accepted | None:
+    """The form of a document of discovery; None: all in one document.
+
+    Raises:
+        NotAcceptable: nothing that is accepted can be made.
+    """
+    if not accept:
+        return Accepted()
+    for clause in _clauses(accept):
+        asked = {name: clause.parameters[name] for name in ("g", "v", "as") if name in clause.parameters}
+        for media_type in OBJECT_TYPES:
+            if _is_match(clause.media_type, media_type) and asked in ({}, AGGREGATED):
+                return None if asked else Accepted(YAML if media_type == YAML else JSON)
+    raise NotAcceptable(f"only the following media types are accepted: {', '.join(OBJECT_TYPES)}")
 
 
 def error_type(accept: str) -> str:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..registry import JSONObject, ListKindProvider
+from ..registry import JSONObject
 from ._discovery import Document, verbs
 from ._openapi_schemas import LIST_META, OBJECT_META, STATUS, kind_schema, ref, schema_name, with_references
 
@@ -155,8 +155,6 @@ def _schema(door: ResourceDoor, name: str) -> JSONObject:
 
 
 def _list_schema(door: ResourceDoor, name: str) -> JSONObject:
-    storage = door.storage
-    list_kind = storage.list_kind if isinstance(storage, ListKindProvider) and storage.list_kind else ""
     text = {"type": "string"}
     return {
         "type": "object",
@@ -167,7 +165,7 @@ def _list_schema(door: ResourceDoor, name: str) -> JSONObject:
             "metadata": {"allOf": [ref(LIST_META)]},
         },
         "required": ["items"],
-        "x-kubernetes-group-version-kind": [_gvk(door.info.group_version, list_kind or f"{door.info.kind}List")],
+        "x-kubernetes-group-version-kind": [_gvk(door.info.group_version, door.list_kind)],
     }
 
 

@@ -23,11 +23,13 @@ import trio
 
 from ..registry import APIError, InternalError, Registry, Timeout, TooManyRequests
 from ..storage._metrics import MetricsRegistry, MetricsSnapshot
+from ._access import Access, Peer, Request
 from ._answers import Headers, error_response, page_not_found, text_response
 from ._bodies import DecodeProtobuf
 from ._documents import Documents
 from ._hosts import is_foreign
 from ._http import Exchange, Gone, HTTPConnection, Limits
+from ._protobuf import decode_protobuf
 from ._query import TIMEOUT_MAX_S, is_true, timeout_of
 from ._request import Response
 from ._resolve import NoPage, resolve
@@ -49,8 +51,8 @@ class Backend(Protocol):
         """What is counted."""
         ...
 
-    async def follow_definitions(self) -> None:
-        """Return once what is defined now is served; what is defined later will be, too."""
+    async def prepare(self) -> None:
+        """Return once all that is to be served can be; what is defined later will be, too."""
         ...
 
 
@@ -80,6 +82,7 @@ class Server:
         unix: Callable[[], float],
         is_tls: bool,
         protobuf: DecodeProtobuf | None,
+        access: Access | None = None,
     ) -> None:
         self.options = options
         self.is_tls = is_tls
@@ -91,6 +94,7 @@ class Server:
         self._backend = backend
         self._random = random
         self._unix = unix
+        self._access = access if access is not None else Access(unix=unix)
         self._closing = trio.Event()
         self._quiet = trio.Event()
         self._idle: dict[trio.CancelScope, None] = {}
@@ -131,6 +135,7 @@ class Server:
             except (trio.BrokenResourceError, ssl.SSLError):
                 return
         connection = HTTPConnection(stream, self.options.limits, now=self._unix)
+        peer = _peer(stream)
         while not self._closing.is_set():
             exchange: Exchange | None = None
             with trio.CancelScope() as scope:
@@ -141,7 +146,7 @@ class Server:
                     del self._idle[scope]
             if exchange is None:
                 return
-            await self._answer(exchange)
+            await self._answer(exchange, peer)
             if not exchange.is_finished:
                 return
             if not connection.reuse():
@@ -149,13 +154,22 @@ class Server:
                     await connection.drain()
                 return
 
-    async def _answer(self, exchange: Exchange) -> None:
-        """Answer one request, whatever comes. Raises Gone."""
+    async def _answer(self, exchange: Exchange, peer: Peer) -> None:
+        """Answer one request, whatever comes, and leave a line of it where it was a write. Raises Gone."""
+        audit_id, request = self._audit_id(exchange), self._access.begun(exchange.head, peer)
         error: APIError | None = None
-        headers: Headers = (("Audit-Id", self._audit_id(exchange)),)
+        try:
+            error = await self._answered(exchange, request, (("Audit-Id", audit_id),))
+        finally:
+            self._access.leave(request, audit_id=audit_id, code=exchange.status, error=error)
+
+    async def _answered(self, exchange: Exchange, request: Request, headers: Headers) -> APIError | None:
+        """Answer the request; returns the error that was answered, if one was."""
+        error: APIError | None = None
         if self._closing.is_set():
             headers += (("Connection", "close"),)
         try:
+            self._access.admit(request)
             await self._answer_in_time(exchange, headers)
         except NoPage:
             await exchange.respond(page_not_found())
@@ -168,6 +182,7 @@ class Server:
             error = InternalError(f"{type(raised).__name__}: see the server's log")
         if error is not None and not exchange.status:
             await exchange.respond(error_response(error, exchange.head, headers))
+        return error
 
     async def _answer_in_time(self, exchange: Exchange, headers: Headers) -> None:
         head = exchange.head
@@ -242,7 +257,8 @@ async def open_server(
     port: int = 0,
     tls: ssl.SSLContext | None = None,
     options: ServerOptions = ServerOptions(),  # noqa: B008 - a frozen value
-    protobuf: DecodeProtobuf | None = None,
+    protobuf: DecodeProtobuf | None = decode_protobuf,
+    access: Access | None = None,
 ) -> AsyncIterator[Server]:
     """A server of `backend` for as long as the context lasts; at its end it closes as `Server.close` says.
 
@@ -251,15 +267,18 @@ async def open_server(
         unix: the time of day, in seconds since the epoch.
         port: 0: any that is free; `server.addresses` says which.
         tls: None: plain HTTP.
+        access: who may come in; None: everybody, and everybody may do all.
     Raises:
         OSError: it cannot listen there.
     """
-    server = Server(backend, options=options, random=random, unix=unix, is_tls=tls is not None, protobuf=protobuf)
+    server = Server(
+        backend, options=options, random=random, unix=unix, is_tls=tls is not None, protobuf=protobuf, access=access
+    )
     listeners = await trio.open_tcp_listeners(port, host=host)
     server.addresses = tuple(_address(listener) for listener in listeners)
     async with trio.open_nursery() as connections:
         try:
-            await backend.follow_definitions()
+            await backend.prepare()
             async with trio.open_nursery() as accepting:
                 served = [trio.SSLListener(one, tls, https_compatible=True) for one in listeners] if tls else listeners
                 accepting.start_soon(_accept, server, served, connections)
@@ -279,6 +298,18 @@ async def _accept(
     server: Server, listeners: Sequence[trio.abc.Listener[trio.abc.Stream]], nursery: trio.Nursery
 ) -> None:
     await trio.serve_listeners(server.serve, list(listeners), handler_nursery=nursery)
+
+
+def _peer(stream: trio.abc.Stream) -> Peer:
+    """Who is at the other end."""
+    certificate = stream.getpeercert() if isinstance(stream, trio.SSLStream) else None
+    below = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+    if not isinstance(below, trio.SocketStream):
+        return Peer(certificate=certificate)
+    try:
+        return Peer(str(below.socket.getpeername()[0]), certificate)
+    except OSError:  # it has gone already
+        return Peer(certificate=certificate)
 
 
 def _address(listener: trio.SocketListener) -> tuple[str, int]:

@@ -16,13 +16,14 @@ import os
 
 import trio
 
-from watch import Batch, Expired, Watch, bookmark
+from watch import Batch, Expired, Watch, WatchError, bookmark
 
 from ..registry import APIError, Operation, ResourceDoor, api_error
-from ..storage import EventStream
+from ..storage import EventStream, PlainError, StatusError, StorageError
 from ._encoding import chunk
 from ._frames import Frames, error_line
 from ._http import Exchange, Gone
+from ._shapes import SLICE
 
 JOINED_BYTES = 256 * 1024
 """What is sent at once of what a stream has to catch up with."""
@@ -56,7 +57,7 @@ class WatchStream:
         self._deadline = deadline
         self._closing = closing
         self._needs_columns = frames.has_columns
-        self._sent_revision = 0
+        self._waiting = trio.CancelScope()
         self._rest = b""
         self._of: Batch = ()
         """The batch of which `_rest` is the end."""
@@ -65,36 +66,42 @@ class WatchStream:
         self._fd = plain.socket.fileno() if is_direct and isinstance(plain, trio.SocketStream) else -1
 
     async def run(self) -> None:
-        """Send events until the watch ends, its time is over, or the server closes.
-
-        Raises:
-            Gone: the client went.
-        """
+        """Send events until the watch ends, its time is over, the server closes, or the client goes."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._notice_departure, nursery.cancel_scope)
-            with trio.CancelScope(deadline=self._deadline) as scope:
-                nursery.start_soon(self._end_when_closing, scope)
+            nursery.start_soon(self._end_when_closing)
+            try:
                 await self._send_events()
-            await self._end()
+                await self._end()
+            except Gone:
+                pass  # the answer is not finished, and so the connection ends
             nursery.cancel_scope.cancel()
 
     async def _send_events(self) -> None:
+        """Until there are no more. What is being sent is sent to its end: only the wait for more is cut short."""
         try:
-            while True:
-                batch = await self._next()
+            while batch := await self._next_in_time():
                 await self._send(batch)
         except trio.EndOfChannel:
             return
         except Expired as error:
-            if isinstance(self._stream, Watch):
-                return  # it was too slow
-            await self._fail(api_error(error, Operation.WATCH, self._door.storage.resource))
-        except (Gone, trio.Cancelled):
-            raise
-        except APIError as error:
-            await self._fail(error)
-        except Exception as error:  # noqa: BLE001 - whatever a storage raises is the stream's last event
-            await self._fail(api_error(error, Operation.WATCH, self._door.storage.resource))
+            if not isinstance(self._stream, Watch):  # else it was too slow, and watches again
+                await self._fail(self._told(error))
+        except (APIError, WatchError, StorageError, StatusError, PlainError) as error:
+            await self._fail(self._told(error))
+
+    def _told(self, error: Exception) -> APIError:
+        if isinstance(error, APIError):
+            return error
+        return api_error(error, Operation.WATCH, self._door.storage.resource)
+
+    async def _next_in_time(self) -> Batch:
+        """What comes next; nothing where the watch is over."""
+        if self._closing.is_set():
+            return ()
+        with trio.CancelScope(deadline=self._deadline) as self._waiting:
+            return await self._next()
+        return ()
 
     async def _next(self) -> Batch:
         stream = self._stream
@@ -106,39 +113,37 @@ class WatchStream:
 
     def _first(self, batch: Batch) -> bool:
         """Send the batch at once, if the socket takes it. False: wake the task."""
-        chunk = self._frames.chunk(batch)
+        if len(batch) > SLICE:
+            return False  # not at once: others wait
+        data = self._frames.chunk(batch)
         try:
-            sent = os.write(self._fd, chunk)
-        except BlockingIOError:
-            return False
+            sent = os.write(self._fd, data)
         except OSError:
-            return False  # the task will find out
-        if sent == len(chunk):
-            self._sent_revision = batch[-1].revision
+            return False  # it would block, or the client went: the task will find out
+        if sent == len(data):
             return True
-        self._rest, self._of = chunk[sent:], batch
+        self._rest, self._of = data[sent:], batch
         return False
 
     # ---- from the task -------------------------------------------------------------------------------------------------
 
     async def _send(self, batch: Batch) -> None:
         """Send the batch, and what has come beside it."""
-        exchange = self._exchange
-        pieces: list[bytes] = []
+        send = self._exchange.connection.send
         if self._rest:
             assert batch[-1] is self._of[-1], "nothing comes between a batch and its rest"
-            pieces.append(self._rest)
+            pieces = [self._rest]
             self._rest, self._of = b"", ()
         else:
-            pieces.append(self._chunk(batch))
-        revision = batch[-1].revision
+            *parts, last = in_slices(batch)
+            for part in parts:  # of a state, mostly
+                await send(self._chunk(part))
+            pieces = [self._chunk(last)]
         size = len(pieces[0])
         while size < JOINED_BYTES and (more := self._at_once()):
             pieces.append(self._chunk(more))
             size += len(pieces[-1])
-            revision = more[-1].revision
-        await exchange.connection.send(b"".join(pieces))
-        self._sent_revision = max(self._sent_revision, revision)
+        await send(b"".join(pieces))
 
     def _at_once(self) -> Batch:
         if not isinstance(self._stream, Watch):
@@ -170,14 +175,12 @@ class WatchStream:
             pieces += self._farewell()
         if self._exchange.is_chunked:
             pieces.append(self._exchange.end_frame())
-        with trio.CancelScope(shield=True):  # one chunk at most, and the stall limit bounds it
-            await self._exchange.connection.send(b"".join(pieces))
+        await self._exchange.connection.send(b"".join(pieces))
 
     def _farewell(self) -> list[bytes]:
         pieces = []
         while more := self._at_once():
             pieces.append(self._chunk(more))
-            self._sent_revision = more[-1].revision
         if self._bookmarks and isinstance(self._stream, Watch):
             revision = self._stream.revision
             if revision and not self._stream.is_ended:
@@ -202,6 +205,13 @@ class WatchStream:
                 return
             connection.fed(data)
 
-    async def _end_when_closing(self, scope: trio.CancelScope) -> None:
+    async def _end_when_closing(self) -> None:
         await self._closing.wait()
-        scope.cancel()
+        self._waiting.cancel()
+
+
+def in_slices(batch: Batch) -> list[Batch]:
+    """The batch in parts of SLICE events; a small one as it is, so that its frame is shared."""
+    if len(batch) <= SLICE:
+        return [batch]
+    return [batch[start : start + SLICE] for start in range(0, len(batch), SLICE)]

@@ -55,6 +55,8 @@ async def open_watch(registry: Registry, step: dict[str, Any]) -> AsyncIterator[
     initial = {"true": True, "false": False, None: None}[query.get("sendInitialEvents")]
     bookmarks = query.get("allowWatchBookmarks") == "true"
     options = {name: value for name, value in _select(query).items() if name not in ("limit", "continue_token")}
+    if initial is None and not options["match"] and options["resource_version"] in ("", "0"):
+        initial, options["match"] = True, "NotOlderThan"  # as a server defaults it
     async with door.watch(target.namespace, bookmarks=bookmarks, send_initial_events=initial, **options) as stream:
         yield stream, door.kind
 
