@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+
+NO_GO = "no Go here"
+"""How the reason of a skip begins where nothing could be built: such a skip is nobody's fault, and is allowed everywhere."""
 
 
 def built(variable: str, pattern: str) -> str | None:
@@ -20,7 +24,9 @@ def built(variable: str, pattern: str) -> str | None:
 
 def skip_without(what: str, program: str | None, variable: str, script: str) -> pytest.MarkDecorator:
     """Skips a test where `program` is missing, and says what would cure it."""
-    cure = f"no {what} to test against: have one built with Go, {variable}=$({script})"
+    cure = f"have a {what} built to test against: {variable}=$({script})"
+    if shutil.which("go") is None and not Path("/usr/local/go/bin/go").exists():
+        cure = f"{NO_GO}: install it (go.dev/doc/install), then {cure}"
     return pytest.mark.skipif(program is None, reason=cure)
 
 
