@@ -24,7 +24,7 @@ test: .venv/test.done ## the tests, and those of determinism once more under ano
 
 # Fresh seeds at each run, and many more of them: what it finds is new. Its table goes to docs/track-record.md.
 long: .venv/test.done ## every test, with 50 times the examples, and a table of what was tried
-	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m "" -o faulthandler_timeout=0 $(ARGS)
+	@HYPOTHESIS_PROFILE=long WATCHCACHE_LONG_TABLE=$${WATCHCACHE_LONG_TABLE-.venv/long.md} $(BIN)/python -m pytest -m "" -o faulthandler_timeout=0 $(ARGS)
 
 check: .venv/dev.done ## format, lint, types, who may import whom, banned calls, tidiness
 	@$(BIN)/ruff format --check --quiet .

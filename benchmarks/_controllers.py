@@ -1,4 +1,4 @@
-"""What stands between a cache and a controller: the work queue, and the store with its indexes, each by itself.
+"""What stands between a cache and a controller: the work queue, the store with its indexes, and the informer, each by itself.
 
 The queue is measured inside trio on the real clock. Time is that of the processor: all of it is one busy thread, and so others
 who share the machine count less. Decoding is left out, as it is in the figures beside.
@@ -18,8 +18,11 @@ import trio
 from reflector import Changes, ExponentialLimiter, Lister, Replacement, Store, WorkQueue, by_field, object_key
 from watch import Event, EventType, Object, ObjectReader
 
+from ._informers import PEERS as INFORMER_PEERS
+from ._informers import measure_informers
+
 PEER = "client-go of Kubernetes 1.36.2, Go 1.26, 2 cores"
-PEERS = {"queue: add, get, done, one key at a time": 7_600_000.0}
+PEERS = {"queue: add, get, done, one key at a time": 7_600_000.0, **INFORMER_PEERS}
 """Operations a second. Of the other rows there is none that was measured in the same way."""
 
 T = TypeVar("T")
@@ -33,7 +36,7 @@ class Part(msgspec.Struct, frozen=True):
 
     name: str
     size: int
-    """Operations on a queue; objects in a store."""
+    """Operations on a queue; objects in a store, or behind an informer."""
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -44,15 +47,18 @@ class Rate(msgspec.Struct, frozen=True):
 
 
 def parts(*, quick: bool = False) -> Iterator[Part]:
-    """The queue and the store. `quick`: a tenth."""
+    """The queue, the store and the informer. `quick`: a tenth."""
     scale = 10 if quick else 1
     yield Part("queue", 100_000 // scale)
     yield Part("store", 100_000 // scale)
+    yield Part("informer", 100_000 // scale)
 
 
 def measure_part(part: Part) -> list[Rate]:
     """Its rows, once."""
     gc.collect()
+    if part.name == "informer":
+        return [Rate(name, per_s) for name, per_s in trio.run(measure_informers, part.size)]
     return trio.run(_queue, part.size) if part.name == "queue" else _store(part.size)
 
 

@@ -415,8 +415,10 @@ class Reflector:
         """Cost: O(n), and O(g log g) for the g objects that are gone."""
         assert isinstance(self._state, Listing | Streaming), self._state.kind
         objects = self._state.objects(last) if isinstance(self._state, Listing) else last.objects
-        listed = {found.key for found in objects}
-        gone = sorted((held for held in self._store.objects() if held.key not in listed), key=lambda held: held.key)
+        gone: list[Object] = []
+        if held := self._store.objects():
+            listed = {found.key for found in objects}
+            gone = sorted((one for one in held if one.key not in listed), key=_key)
         self._store.replace(Replacement(objects, last.revision, tuple(gone)))
         self._last_revision = last.revision
         self._lists += 1

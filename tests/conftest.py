@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Awaitable, Callable, Generator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -112,10 +113,17 @@ def pytest_runtest_makereport(
     if PROFILE == "long" and report.when == "call":
         tried = sum(map(int, re.findall(r"(\d+) passing", getattr(item, "hypothesis_statistics", ""))))
         if tried or item.get_closest_marker("long"):
-            item.config.stash[_LONG_ROWS].append(
-                (item.nodeid, f"{tried or 1}", f"{report.duration:.0f}", report.outcome)
-            )
+            row = (item.nodeid, f"{tried or 1}", f"{report.duration:.0f}", report.outcome)
+            item.config.stash[_LONG_ROWS].append(row)
+            _keep(row)
     return report
+
+
+def _keep(row: tuple[str, ...]) -> None:
+    """Write the row down at once: a campaign of hours that is cut off has still tried what it has tried."""
+    if file := os.environ.get("WATCHCACHE_LONG_TABLE"):
+        with Path(file).open("a", encoding="utf-8") as table:
+            table.write(f"| {' | '.join(row)} |\n")
 
 
 _ROUNDS_TOLD = pytest.StashKey[dict[str, list[str]]]()

@@ -89,7 +89,11 @@ def test_how_many():
 def test_make_long_multiplies_also_the_examples_that_a_test_asks_for_itself(tmp_path):
     """It relies on a private attribute of Hypothesis, so this is the canary."""
     assert "3 passed" in run_pytest(tmp_path, EXAMPLES.format(seen=3, runs=2))
-    long = run_pytest(tmp_path, EXAMPLES.format(seen=150, runs=100), HYPOTHESIS_PROFILE="long")
+    table = tmp_path / "table"
+    long = run_pytest(
+        tmp_path, EXAMPLES.format(seen=150, runs=100), HYPOTHESIS_PROFILE="long", WATCHCACHE_LONG_TABLE=str(table)
+    )
     assert "3 passed" in long
     assert "test_with_examples_of_its_own | 150 |" in long
     assert "TestMachine::runTest | 100 |" in long
+    assert [row for row in long.splitlines() if row in table.read_text().splitlines()], "each row is kept as it comes"

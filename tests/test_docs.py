@@ -76,6 +76,7 @@ def test_the_readme_and_the_registrys_page_have_an_example():
     assert [document for document, _, printed in examples() if printed] == [
         "README.md",
         "README.md",
+        "README.md",
         "docs/connect.md",
         "docs/registry.md",
         "docs/registry.md",

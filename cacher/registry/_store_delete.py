@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from watch import Object
 
-from ..storage import InternalError, KeyNotFound, Preconditions, ResponseMeta, StatusError, Update
+from ..storage import KeyNotFound, Preconditions, ResponseMeta, UnreadableObject, Update
 from . import _errors as api
 from ._deletion import Fate, Verdict, collection_finalizers, judge, marked_as_deleting
 from ._dry_run import dry_delete, dry_update
@@ -175,17 +175,16 @@ async def delete_unreadable(
     """Deletes what is stored though it cannot be read. No finalizer of it is known, and no hook is called.
 
     Raises:
-        Invalid: it can be read: delete it as everything else.
+        Invalid: it can be read, or is not there: delete it as everything else.
     """
     key = store.key(context, name)
-    option = "ignoreStoreReadErrorWithClusterBreakingPotential"
-    why = "is exclusively used to delete corrupt object(s), try again by removing this option"
-    refusal = api.Invalid(store.resource, name, [invalid(option, True, why)])
     with translated(Operation.DELETE, store.resource, name):
         try:
-            await store.storage.get(key)
-        except (InternalError, StatusError):
+            await store.storage.get(key, ignore_not_found=True)
+        except UnreadableObject:
             if not options.dry_run:
                 await store.storage.delete(key, expect_decode_error=True)
             return deleted_status(store.resource, name), True
-    raise refusal
+    option = "ignoreStoreReadErrorWithClusterBreakingPotential"
+    why = "is exclusively used to delete corrupt object(s), try again by removing this option"
+    raise api.Invalid(store.resource, name, [invalid(option, True, why)])

@@ -34,6 +34,7 @@ from ._errors import TooManyRequests as TooManyRequests
 from ._errors import UndecodableObject as UndecodableObject
 from ._errors import UnknownMatch as UnknownMatch
 from ._errors import Unreachable as Unreachable
+from ._errors import UnreadableObject as UnreadableObject
 from ._interface import EventStream as EventStream
 from ._interface import Interface as Interface
 from ._interface import ListOptions as ListOptions

@@ -13,6 +13,7 @@
     ├── BadRequest         400
     ├── TooManyRequests    429
     ├── InternalError      500
+    │   ├── UnreadableObject        what a get found is no object
     │   ├── ProgressUntrusted       a state cannot be streamed over this store
     │   └── StorageReadError        several objects of a list are unreadable
     └── (and watch.Expired 410, watch.TooLargeResourceVersion 504, watch.NotReady 429, which share its members)
@@ -175,6 +176,10 @@ class InternalError(StatusError):
     def __init__(self, problem: str) -> None:
         self.problem = problem
         super().__init__(f"Internal error occurred: {problem}")
+
+
+class UnreadableObject(InternalError):
+    """A get: the bytes under the key are no object. Write it anew, or delete it with `expect_decode_error`."""
 
 
 class ProgressUntrusted(InternalError):

@@ -23,7 +23,7 @@ import trio
 from watch import Object, ObjectDecodeError, TooLargeResourceVersion
 
 from .._codec import Codec, carries_resource_version, read_value
-from .._errors import InternalError, KeyExists, KeyNotFound, ResourceVersionSetOnCreate
+from .._errors import InternalError, KeyExists, KeyNotFound, ResourceVersionSetOnCreate, UnreadableObject
 from .._interface import (
     ListOptions,
     ListResult,
@@ -181,7 +181,7 @@ class EtcdStorage:
             try:
                 return self._requests.decode(full, result.kvs[0].value, result.kvs[0].mod_revision)
             except ObjectDecodeError as error:
-                raise InternalError(str(corrupt(key, error))) from error
+                raise UnreadableObject(str(corrupt(key, error))) from error
         if ignore_not_found:
             return None
         raise KeyNotFound(full)

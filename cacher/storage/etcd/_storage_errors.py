@@ -1,7 +1,7 @@
 """What an error of etcd's is to those who know storages and no etcd: one table. Pure.
 
-    DeadlineError; a write whose outcome is unknown    StorageTimeout     504
-    UnavailableError, NoLeaderError                    Unreachable        500, come back in 2 s
+    DeadlineError; a write whose outcome is unknown    StorageTimeout     500, of a list ServerTimeout, come back in 2 s
+    UnavailableError, NoLeaderError                    Unreachable        500 ServerTimeout, come back in 2 s
     TooManyRequestsError                               TooManyRequests    429, come back in 1 s
     RequestTooLargeError, of a write                   RequestTooLarge    500, without a reason (`Requests.swap`)
     all others                                         InternalError      500, with etcd's words

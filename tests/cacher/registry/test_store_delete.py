@@ -385,7 +385,7 @@ def test_what_cannot_be_read_is_deleted_on_purpose_and_nothing_else_is():
                 await store.get(TEAM, "a")
             with pytest.raises(Invalid, match="is exclusively used to delete corrupt object"):
                 await store.delete(TEAM, "b", options=purpose)
-            with pytest.raises(NotFound):
+            with pytest.raises(Invalid, match="is exclusively used to delete corrupt object"):
                 await store.delete(TEAM, "none", options=purpose)
 
     run(main)
