@@ -238,6 +238,8 @@ class Cluster:
         self._custom: dict[tuple[str, str], Reader] = {}
         """Of custom resources that are served, by group version and plural."""
         self._definitions: Definitions | None = None
+        self._fills_at_once = False
+        """Whether a custom resource's cache is filled when it is defined, not when it is first read."""
         self._metrics = MetricsRegistry()
         self.clock = clock if clock is not None else Clock(0)
         """The time of day here."""
@@ -298,10 +300,13 @@ class Cluster:
         await self._definitions_started().settled()
 
     async def prepare(self) -> None:
-        """Return once the caches of all built-in resources are filled, and what is defined now is served.
+        """Return once the caches of all built-in resources are filled, and what is defined now is served. What is defined
+        later has its cache filled before it is served.
 
-        Without it a cache begins with its first reader, who has no history from before.
+        Without it a cache begins with its first reader, who has no history from before: not even from the revision of the
+        write that they were answered just now.
         """
+        self._fills_at_once = True
         async with trio.open_nursery() as nursery:
             for known in RESOURCES:
                 nursery.start_soon(self.resource(*known).ready)
@@ -326,6 +331,8 @@ class Cluster:
             reader = self._reader(self._below_root(info), nursery, codec)
             self._custom[known] = reader
             try:
+                if self._fills_at_once:
+                    await reader.ready()
                 yield ReadyStorage(reader)
             finally:
                 if self._custom.get(known) is reader:

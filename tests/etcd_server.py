@@ -39,7 +39,7 @@ STARTS_MAX = 5
 
 # The kernel is asked to kill the server when its parent is gone. Asked by the child, before it becomes etcd: a `preexec_fn`
 # would run Python between fork and exec, which a process with threads must not.
-_PARENT_DEATH = (
+PARENT_DEATH = (
     "import ctypes, os, sys\n"
     "if sys.platform == 'linux': ctypes.CDLL(None).prctl(1, 9)\n"  # PR_SET_PDEATHSIG, SIGKILL
     "if os.getppid() == int(sys.argv[1]): os.execv(sys.argv[2], sys.argv[2:])\n"
@@ -108,7 +108,7 @@ class EtcdServer:
         assert not self.is_running, f"{self.name} runs already"
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _PARENT_DEATH, str(os.getpid()), *self._command],
+                [sys.executable, "-I", "-S", "-c", PARENT_DEATH, str(os.getpid()), *self._command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -121,6 +121,7 @@ PURE = [
     "cacher/server/_query.py",
     "cacher/server/_request.py",
     "cacher/server/_resolve.py",
+    "cacher/server/_reviews.py",
     "cacher/server/_routes.py",
     "cacher/server/_shapes.py",
     "cacher/server/_wire_types.py",

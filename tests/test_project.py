@@ -82,6 +82,10 @@ BRIDGES = {
         {"trio.to_thread"},
         "SQLite can only be waited for by a thread; tasks are woken in the order of their calls, and simulations have no thread",
     ),
+    "tests/clients/programs/with_kubernetes_asyncio.py": (
+        {"asyncio"},
+        "a client of others, which is written for it, in a process of its own",
+    ),
     "tests/conformance/wirecheck.py": (
         {"time", "secrets", "threading"},
         "the script that recorded real servers, as it was; tests take its comparison alone",

@@ -20,8 +20,10 @@ from ._printing import (
     at,
     column,
     condition,
+    count,
     is_true,
     items,
+    joined,
     labels_text,
     number,
     since,
@@ -115,12 +117,12 @@ def _service_port(port: Any) -> str:
 
 def _external(obj: JSONObject) -> str:
     spec = at(obj, "spec")
-    external = items(spec, "externalIPs")
+    external = joined(spec, "externalIPs")
     match word(spec, "type"):
         case "ClusterIP" | "NodePort":
-            return ",".join(external) or NONE
+            return external or NONE
         case "LoadBalancer":
-            return ",".join([*_balancers(obj), *external]) or "<pending>"
+            return ",".join(filter(None, [*_balancers(obj), external])) or "<pending>"
         case "ExternalName":
             return word(spec, "externalName")
     return UNKNOWN
@@ -201,7 +203,7 @@ _CIDR_COLUMNS = (NAME, column("CIDRs", "string", "The addresses that services ma
 
 
 def _cidr_cells(obj: JSONObject, now_s: float) -> list[Any]:
-    return [name_of(obj), ",".join(items(obj, "spec", "cidrs")), age(obj, now_s)]
+    return [name_of(obj), joined(obj, "spec", "cidrs"), age(obj, now_s)]
 
 
 # ---- what pods are given -----------------------------------------------------------------------------------------------
@@ -211,11 +213,11 @@ _TYPE = column("Type", "string", "What it is for.")
 
 
 def _config_map_cells(obj: JSONObject, now_s: float) -> list[Any]:
-    return [name_of(obj), len(at(obj, "data") or ()) + len(at(obj, "binaryData") or ()), age(obj, now_s)]
+    return [name_of(obj), count(obj, "data") + count(obj, "binaryData"), age(obj, now_s)]
 
 
 def _secret_cells(obj: JSONObject, now_s: float) -> list[Any]:
-    return [name_of(obj), word(obj, "type"), len(at(obj, "data") or ()), age(obj, now_s)]
+    return [name_of(obj), word(obj, "type"), count(obj, "data"), age(obj, now_s)]
 
 
 _ACCOUNT_COLUMNS = (NAME, column("Secrets", "string", "How many secrets its pods may use."), AGE)
@@ -413,9 +415,9 @@ _EVENT_COLUMNS = (
 def _event_cells(obj: JSONObject, now_s: float) -> list[Any]:
     first = since(word(obj, "firstTimestamp") or word(obj, "eventTime"), now_s)
     last = since(word(obj, "lastTimestamp"), now_s) if word(obj, "lastTimestamp") else first
-    count = number(obj, "count") or 1
+    times = number(obj, "count") or 1
     if (series := at(obj, "series")) is not None:
-        last, count = since(word(series, "lastObservedTime"), now_s), number(series, "count")
+        last, times = since(word(series, "lastObservedTime"), now_s), number(series, "count")
     about = at(obj, "involvedObject")
     target = "/".join(part for part in (word(about, "kind").lower(), word(about, "name")) if part)
     source = [
@@ -431,7 +433,7 @@ def _event_cells(obj: JSONObject, now_s: float) -> list[Any]:
         ", ".join(source) if source[1] else source[0],
         word(obj, "message").strip(),
         first,
-        count,
+        times,
         name_of(obj),
     ]
 

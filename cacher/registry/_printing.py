@@ -84,6 +84,17 @@ def items(obj: Any, *path: str) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
+def count(obj: Any, *path: str) -> int:
+    """How many members a map below a path has."""
+    found = at(obj, *path)
+    return len(found) if isinstance(found, Mapping) else 0
+
+
+def joined(obj: Any, *path: str) -> str:
+    """The texts of a list below a path."""
+    return ",".join(map(str, items(obj, *path)))
+
+
 def since(when: str, now_s: float) -> str:
     """How long ago it was."""
     if not when:
@@ -108,7 +119,7 @@ def labels_text(labels: Any) -> str:
 
 def selector_text(selector: Any, *, empty: str = NONE) -> str:
     """A selector inside of an object as text."""
-    found = read_selector(selector or {})
+    found = read_selector(selector or {}) if isinstance(selector, Mapping | None) else None
     return "<error>" if found is None else str(found) or empty
 
 

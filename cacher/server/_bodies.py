@@ -189,13 +189,12 @@ def _without_surrogates(value: Any) -> Any:
     if isinstance(value, str):
         return _SURROGATE.sub("\ufffd", value)
     if isinstance(value, dict):
-        doubled = value
         made = {_SURROGATE.sub("\ufffd", name): _without_surrogates(inner) for name, inner in value.items()}
-        if isinstance(doubled, _Doubled):
-            again = _Doubled(made)
-            again.names = doubled.names
-            return again
-        return made
+        if not isinstance(value, _Doubled):
+            return made
+        again = _Doubled(made)
+        again.names = tuple(_SURROGATE.sub("\ufffd", name) for name in value.names)
+        return again
     if isinstance(value, list):
         return [_without_surrogates(inner) for inner in value]
     return value

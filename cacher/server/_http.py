@@ -77,6 +77,9 @@ class HTTPConnection:
             if not isinstance(event, h11.Request):
                 return None
             self._is_head = event.method == b"HEAD"
+            if event.http_version not in (b"1.0", b"1.1"):
+                await self._refuse(505)
+                return None
             head = read_head(
                 event.method.decode("latin-1"),
                 event.target,

@@ -21,18 +21,19 @@ from uuid import UUID
 import msgspec
 import trio
 
-from ..registry import APIError, InternalError, Registry, Timeout, TooManyRequests
+from ..registry import APIError, InternalError, Registry, StatusDetails, Timeout, TooManyRequests
 from ..storage._metrics import MetricsRegistry, MetricsSnapshot
 from ._access import Access, Peer, Request
-from ._answers import Headers, error_response, page_not_found, text_response
+from ._answers import NO_CACHE, Headers, document, error_response, page_not_found, text_response
 from ._bodies import DecodeProtobuf
 from ._documents import Documents
 from ._hosts import is_foreign
 from ._http import Exchange, Gone, HTTPConnection, Limits
 from ._protobuf import decode_protobuf
 from ._query import TIMEOUT_MAX_S, is_true, timeout_of
-from ._request import Response
+from ._request import JSON, Response
 from ._resolve import NoPage, resolve
+from ._reviews import is_review, reviewed
 from ._routes import group_version_of, read_target, split
 from ._verbs import Verbs
 
@@ -170,7 +171,7 @@ class Server:
             headers += (("Connection", "close"),)
         try:
             self._access.admit(request)
-            await self._answer_in_time(exchange, headers)
+            await self._answer_in_time(exchange, request, headers)
         except NoPage:
             await exchange.respond(page_not_found())
         except APIError as raised:
@@ -184,19 +185,19 @@ class Server:
             await exchange.respond(error_response(error, exchange.head, headers))
         return error
 
-    async def _answer_in_time(self, exchange: Exchange, headers: Headers) -> None:
+    async def _answer_in_time(self, exchange: Exchange, request: Request, headers: Headers) -> None:
         head = exchange.head
         watch = head.parameter("watch")
         may_be_long = (watch is not None and is_true(watch)) or "/watch/" in head.path
         seconds = math.inf if may_be_long else timeout_of(head)
         is_done = False
         with trio.move_on_after(min(seconds, TIMEOUT_MAX_S) if not may_be_long else math.inf):
-            await self._dispatch(exchange, headers, is_long=may_be_long)
+            await self._dispatch(exchange, request, headers)
             is_done = True
         if not is_done:
             raise Timeout("Timeout: request did not complete within the allotted timeout")
 
-    async def _dispatch(self, exchange: Exchange, headers: Headers, *, is_long: bool) -> None:
+    async def _dispatch(self, exchange: Exchange, request: Request, headers: Headers) -> None:
         head = exchange.head
         if self.options.loopback_only and is_foreign(head):
             await exchange.body()
@@ -211,13 +212,18 @@ class Server:
         target = read_target(*found)
         if target is None:
             raise self._documents.unknown(found[0])
+        if is_review(head.method, target):
+            body = self._verbs.read_object(head, raw)
+            answer = Response(201, document(reviewed(target, request.user, body)), JSON, (NO_CACHE, *headers))
+            await exchange.respond(answer)
+            return
         watch = head.parameter("watch")
         asked = resolve(self._backend.registry, head.method, target, is_watch=watch is not None and is_true(watch))
         if asked.verb != "watch":
             await self._verbs.carry_out(exchange, asked, headers, raw)
             return
         if self.watches >= self.options.watches_max:
-            raise TooManyRequests("too many watches are open: try again later")
+            raise TooManyRequests("too many watches are open: try again later", StatusDetails(retry_after_s=1))
         self.watches += 1
         try:
             await self._verbs.carry_out(exchange, asked, headers, raw)

@@ -94,6 +94,13 @@ class Verbs:
         else:
             await self._write(exchange, asked, shape, headers, raw)
 
+    def read_object(self, head: Head, raw: bytes) -> Any:
+        """What was sent, where it is no resource's. Raises BadRequest, UnsupportedMediaType."""
+        try:
+            return read_body(head.header("content-type"), raw, protobuf=self._protobuf).value
+        except BadBody as error:
+            raise unreadable(error) from error
+
     # ---- watches -----------------------------------------------------------------------------------------------------
 
     async def _watch(self, exchange: Exchange, asked: Asked, headers: Headers) -> None:

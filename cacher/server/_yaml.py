@@ -25,6 +25,12 @@ class BadYAML(ValueError):
 class _Loader(yaml.SafeLoader):
     """Reads what Kubernetes' library does."""
 
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """With texts for names: Python takes 1 and true for one key."""
+        self.flatten_mapping(node)
+        pairs = [(self.construct_object(name, deep=True), value) for name, value in node.value]
+        return {_key(name): self.construct_object(value, deep=deep) for name, value in pairs}
+
 
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag not in _NOT_READ]
@@ -92,7 +98,7 @@ def _check_size(node: yaml.Node) -> None:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {_key(name): _plain(inner) for name, inner in value.items()}
+        return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [_plain(inner) for inner in value]
     if isinstance(value, (bytes, set)):
