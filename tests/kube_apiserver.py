@@ -22,7 +22,7 @@ import trustme
 
 from reflector import connect
 from tests.built_with_go import KUBE_APISERVER
-from tests.etcd_server import _PARENT_DEATH
+from tests.etcd_server import PARENT_DEATH
 from watch import APIError
 
 START_S = 120.0
@@ -101,7 +101,7 @@ async def open_kube_apiserver(
 def _launch(command: list[str], log_path: Path) -> subprocess.Popen[bytes]:
     with log_path.open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _PARENT_DEATH, str(os.getpid()), *command],
+            [sys.executable, "-I", "-S", "-c", PARENT_DEATH, str(os.getpid()), *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
