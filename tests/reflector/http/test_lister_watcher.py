@@ -389,8 +389,9 @@ def test_a_line_without_end_is_cut_off(run_trio, monkeypatch):
 
     async def forever(exchange):
         await exchange.start()
-        while True:
+        for _ in range(100):
             await exchange.chunk(b"x" * 1000)
+        await exchange.end()
 
     (_, error), _ = play(run_trio, [forever], watching())
     assert isinstance(error, BadAnswer)
