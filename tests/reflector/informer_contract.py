@@ -20,7 +20,7 @@ from watch import Object
 
 Case = Callable[[World, Random], Awaitable[None]]
 CASES: dict[str, Case] = {}
-HONEST = ["a_quiet_source_is_live"]
+HONEST = ["a_quiet_source_is_live", "an_honest_source_is_believed_and_listed_once"]
 """Cases of sources that do not lie."""
 
 
@@ -262,6 +262,22 @@ async def a_quiet_source_is_live(world: World, random: Random) -> None:
             assert informer.is_live(), informer.staleness_s
         figures = informer.statistics().reflector
         assert (figures.relists, figures.failures) == (0, 0)
+
+
+@case
+async def an_honest_source_is_believed_and_listed_once(world: World, random: Random) -> None:
+    """However often it is asked how far it is, in the midst of what it brings."""
+    informer = made(world.source, random)
+    async with running(informer), trio.open_nursery() as nursery:
+        await informer.wait_until_synced()
+        nursery.start_soon(world.play)
+        for _ in range(300):
+            await trio.sleep(random.random())
+            await informer.wait_until_revision(world.revision)
+        await trio.sleep(200)
+        await caught_up(informer, world)
+        figures = informer.statistics().reflector
+        assert (figures.lists, figures.failures) == (1, 0), informer.last_failure
 
 
 @case

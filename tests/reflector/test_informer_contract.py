@@ -61,3 +61,19 @@ def test_whatever_a_liar_says_is_not_shown_and_the_truth_is_in_the_end(run_trio,
 
     told = run_trio(main)
     assert sum(told.values()) == 30
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(150))
+def test_an_informer_keeps_its_contract_whatever_happens(run_trio, seed):
+    """Every case over every short world, with stories and chances of its own."""
+
+    async def main(world: str, case: str) -> None:
+        random = Random(f"{world} {case} {seed}")
+        async with WORLDS[world](random) as opened:
+            await CASES[case](opened, Random(random.getrandbits(32)))
+
+    for world in SHORT:
+        for case in CASES:
+            if world != "liar" or case not in HONEST:
+                run_trio(main, world, case)

@@ -26,6 +26,7 @@ from reflector import (
     Tombstone,
     object_key,
 )
+from reflector._handlers import CALLS_PER_TURN
 from reflector._mutations import RETAINED_S
 from tests.reflector.scripted import Script, ScriptedSource, mark
 from watch import Event, EventType, Expired, Object
@@ -369,6 +370,22 @@ def test_a_stopped_informer_takes_no_handler_and_ends_those_that_wait(run_trio):
         await registration.remove()
         with pytest.raises(RuntimeError, match="run before"):
             await informer.run()
+
+    run_trio(main)
+
+
+def test_a_handler_of_plain_functions_leaves_the_others_their_turns(run_trio):
+    """However much it is told at once."""
+
+    async def main() -> None:
+        informer = scripted([page(9, *(pod(f"p{number}", 1) for number in range(6400)))])
+        registration = informer.add_handler(Diary(informer))
+        turns = 0
+        async with running(informer):
+            while not registration.has_synced:
+                await trio.lowlevel.checkpoint()
+                turns += 1
+        assert turns >= 6400 / CALLS_PER_TURN
 
     run_trio(main)
 
