@@ -15,10 +15,16 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from ._cluster import FULL, USUAL, Rolled, Rollout, measure_rollout, rollouts
+from ._cluster import PEER as ROLLOUT_PEER
 from ._controllers import PEER as CONTROLLERS_PEER
 from ._controllers import PEERS as CONTROLLERS_PEERS
 from ._controllers import Part, Rate, measure_part, parts
 from ._durable import VALUE_BYTES, Durable, Kept, durables, measure_durable
+from ._http import EVENT_BYTES, HTTPCase, HTTPMeasured, http_cases, measure_http
+from ._http import PEER as HTTP_PEER
+from ._live_cluster import PEER as ALIVE_PEER
+from ._live_cluster import Alive, Lived, alive_cases, measure_alive
 from ._path import OBJECT_BYTES, Case, Measured, cases, measure
 from ._remote import CURE, KEYS, Ingested, measure_remote, remote_rows
 from ._remote import Row as RemoteRow
@@ -45,13 +51,25 @@ def main() -> None:
     ingested: dict[RemoteRow, list[Ingested]] = {row: [] for row in remote}
     chosen = [part for part in parts(quick=options.quick) if options.only in part.name]
     rated: dict[Part, list[list[Rate]]] = {part: [] for part in chosen}
+    served: dict[HTTPCase, list[HTTPMeasured]] = {
+        case: [] for case in http_cases(quick=options.quick) if options.only in case.name
+    }
+    lived: dict[Alive, list[Lived]] = {
+        case: [] for case in alive_cases(quick=options.quick) if options.only in case.name
+    }
+    rolled: dict[Rollout, list[Rolled]] = {
+        case: [] for case in rollouts(options.cluster, quick=options.quick) if options.only in case.name
+    }
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPED_WIDTH)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(
             "measuring",
-            total=(len(rows) + len(lists) + len(verbs) + len(disks) + len(remote) + len(chosen)) * options.runs,
+            total=(len(rows) + len(lists) + len(verbs) + len(disks) + len(remote) + len(chosen) + len(served))
+            * options.runs
+            + len(lived)
+            + len(rolled),
         )
         for run in range(options.runs):  # interleaved, so that a noisy minute does not fall on one row
             for case in rows:
@@ -74,10 +92,22 @@ def main() -> None:
                 progress.update(task, description=row.name)
                 ingested[row].append(measure_remote(row))
                 progress.advance(task)
+            for asked in served:
+                progress.update(task, description=asked.name)
+                served[asked].append(measure_http(asked, seed=run))
+                progress.advance(task)
             for part in chosen:
                 progress.update(task, description=part.name)
                 rated[part].append(measure_part(part))
                 progress.advance(task)
+        for alive in lived:  # once: the large one takes minutes, and is a long run by itself
+            progress.update(task, description=alive.name)
+            lived[alive].append(measure_alive(alive, seed=0))
+            progress.advance(task)
+        for rollout in rolled:  # once, for the same reason
+            progress.update(task, description=rollout.name)
+            rolled[rollout].append(measure_rollout(rollout, seed=0))
+            progress.advance(task)
     if rows:
         console.print(_table(results, options.runs))
     if verbs:
@@ -92,9 +122,15 @@ def main() -> None:
         console.print(f"ingest from a real etcd: not measured, there is none here: {CURE}")
     if rated:
         console.print(_rate_table(rated, options.runs))
+    if served:
+        console.print(_http_table(served, options.runs))
+    if lived:
+        console.print(_alive_table(lived))
+    if rolled:
+        console.print(_rollout_table(rolled))
     if options.json:
         Path(options.json).write_text(
-            json.dumps(_document(results, listed, kept, ingested, rated, rates), indent=1) + "\n"
+            json.dumps(_document(results, listed, kept, ingested, rated, rates, served, lived, rolled), indent=1) + "\n"
         )
 
 
@@ -104,6 +140,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name contains TEXT")
     parser.add_argument("--json", metavar="FILE", help="write every run to FILE")
     parser.add_argument("--quick", action="store_true", help="a tenth of the events: does it run?")
+    parser.add_argument(
+        "--cluster",
+        default=USUAL,
+        metavar="NODESxPODS",
+        help=f"size of the cluster whose deployments are rolled out ({USUAL}); {FULL} takes minutes and gigabytes",
+    )
     return parser.parse_args()
 
 
@@ -191,6 +233,68 @@ def _rate_table(rated: dict[Part, list[list[Rate]]], runs: int) -> Table:
     return table
 
 
+def _http_table(served: dict[HTTPCase, list[HTTPMeasured]], runs: int) -> Table:
+    table = Table(
+        title=f"HTTP, events of {EVENT_BYTES} bytes to each watch, median of {runs} (least–most)",
+        caption=f"{_machine()}\nCPU: the server's process, with store and cache; beside: {HTTP_PEER}",
+    )
+    for heading in ("row", "CPU µs each", "a second"):
+        table.add_column(heading, justify="left" if heading == "row" else "right")
+    for case, measured in served.items():
+        cpu = [one.cpu_us for one in measured]
+        shown = f"{statistics.median(cpu):,.2f} ({min(cpu):,.2f}–{max(cpu):,.2f})"
+        table.add_row(case.name, shown, _spread([one.per_s for one in measured]))
+    return table
+
+
+def _alive_table(lived: dict[Alive, list[Lived]]) -> Table:
+    table = Table(title="a cluster that lives in one process, one run", caption=f"{_machine()}\nbeside: {ALIVE_PEER}")
+    for heading in ("row", "all Running, s", "pods/s", "CPU, s", "events/s", "memory, MB"):
+        table.add_column(heading, justify="left" if heading == "row" else "right")
+    for case, measured in lived.items():
+        for one in measured:
+            table.add_row(
+                case.name,
+                f"{one.running_s:,.1f}",
+                f"{case.pods / one.running_s:,.0f}",
+                f"{one.cpu_s:,.1f}",
+                f"{one.events_per_s:,.0f}",
+                f"{one.memory_bytes / 1e6:,.0f}",
+            )
+    return table
+
+
+def _rollout_table(rolled: dict[Rollout, list[Rolled]]) -> Table:
+    table = Table(
+        title="deployments until all of their pods are ready, all controllers, in virtual time, one run",
+        caption=f"{_machine()}\nbeside: {ROLLOUT_PEER}; a second of CPU is the processor's, whoever else shares it",
+    )
+    for heading in (
+        "row",
+        "nodes, s",
+        "pods, s",
+        "CPU, s",
+        "pods/s of CPU",
+        "events/s of CPU",
+        "virtual, s",
+        "peak, MB",
+    ):
+        table.add_column(heading, justify="left" if heading == "row" else "right")
+    for case, measured in rolled.items():
+        for one in measured:
+            table.add_row(
+                case.name,
+                f"{one.nodes_s:,.1f}",
+                f"{one.pods_s:,.1f}",
+                f"{one.cpu_s:,.1f}",
+                f"{case.pods / one.cpu_s:,.0f}",
+                f"{one.events / one.cpu_s:,.0f}",
+                f"{one.virtual_s:,.1f}",
+                f"{one.peak_rss_mb:,.0f}",
+            )
+    return table
+
+
 def _verb_table(rates: dict[Verbs, list[list[VerbRate]]], runs: int) -> Table:
     table = Table(
         title=f"verbs a second of a registry, bodies of {BODY_BYTES} bytes, median of {runs} (least–most)",
@@ -255,6 +359,9 @@ def _document(
     ingested: dict[RemoteRow, list[Ingested]],
     rated: dict[Part, list[list[Rate]]],
     rates: dict[Verbs, list[list[VerbRate]]],
+    served: dict[HTTPCase, list[HTTPMeasured]],
+    lived: dict[Alive, list[Lived]],
+    rolled: dict[Rollout, list[Rolled]],
 ) -> dict[str, object]:
     return {
         "machine": _machine(),
@@ -285,6 +392,18 @@ def _document(
         "controllers": [
             {"name": part.name, "runs": [{rate.name: rate.per_s for rate in run} for run in measured]}
             for part, measured in rated.items()
+        ],
+        "http": [
+            {"name": asked.name, "runs": [msgspec.to_builtins(one) for one in measured]}
+            for asked, measured in served.items()
+        ],
+        "alive": [
+            {"name": case.name, "runs": [msgspec.to_builtins(one) for one in measured]}
+            for case, measured in lived.items()
+        ],
+        "deployments": [
+            {"name": case.name, "runs": [msgspec.to_builtins(one) for one in measured]}
+            for case, measured in rolled.items()
         ],
         "verbs": [
             {"resource": case.plural, "runs": [{rate.verb: rate.per_s for rate in run} for run in runs]}

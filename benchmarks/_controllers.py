@@ -1,4 +1,5 @@
-"""What stands between a cache and a controller: the work queue, the store with its indexes, and the informer, each by itself.
+"""What stands between a cache and a controller, each by itself: the work queue, the store with its indexes, the informer, the
+controller.
 
 The queue is measured inside trio on the real clock. Time is that of the processor: all of it is one busy thread, and so others
 who share the machine count less. Decoding is left out, as it is in the figures beside.
@@ -9,13 +10,27 @@ from __future__ import annotations
 import gc
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from random import Random
+from typing import Any, TypeVar
 
 import msgspec
 import trio
 
-from reflector import Changes, ExponentialLimiter, Lister, Replacement, Store, WorkQueue, by_field, object_key
+from reflector import (
+    Changes,
+    Controller,
+    ExponentialLimiter,
+    Journal,
+    JSONObject,
+    Lister,
+    RecordingClient,
+    Replacement,
+    Store,
+    WorkQueue,
+    by_field,
+    object_key,
+)
 from watch import Event, EventType, Object, ObjectReader
 
 from ._informers import PEERS as INFORMER_PEERS
@@ -36,7 +51,7 @@ class Part(msgspec.Struct, frozen=True):
 
     name: str
     size: int
-    """Operations on a queue; objects in a store, or behind an informer."""
+    """Operations on a queue; objects in a store, or behind an informer; keys of a controller."""
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -47,11 +62,12 @@ class Rate(msgspec.Struct, frozen=True):
 
 
 def parts(*, quick: bool = False) -> Iterator[Part]:
-    """The queue, the store and the informer. `quick`: a tenth."""
+    """The queue, the store, the informer and the controller. `quick`: a tenth."""
     scale = 10 if quick else 1
     yield Part("queue", 100_000 // scale)
     yield Part("store", 100_000 // scale)
     yield Part("informer", 100_000 // scale)
+    yield Part("controller", 20_000 // scale)
 
 
 def measure_part(part: Part) -> list[Rate]:
@@ -59,7 +75,9 @@ def measure_part(part: Part) -> list[Rate]:
     gc.collect()
     if part.name == "informer":
         return [Rate(name, per_s) for name, per_s in trio.run(measure_informers, part.size)]
-    return trio.run(_queue, part.size) if part.name == "queue" else _store(part.size)
+    if part.name == "store":
+        return _store(part.size)
+    return trio.run(_queue if part.name == "queue" else _controller, part.size)
 
 
 async def _queue(count: int) -> list[Rate]:
@@ -153,6 +171,75 @@ def _store(count: int) -> list[Rate]:
             lambda: _each(lambda one: lister.list(one, labels="app=app-0"), labelled),
         ),
     ]
+
+
+# ---- the controller --------------------------------------------------------------------------------------------------
+
+
+async def _controller(count: int) -> list[Rate]:
+    """All keys are there at once, as after an initial list. The client answers at once, and neither waits nor stores."""
+    keys = [f"namespace-{number % NAMESPACES}/pod-{number}" for number in range(count)]
+    store = Store()
+    store.replace(Replacement(tuple([_pod(number, revision=number + 1) for number in range(count)]), count, ()))
+    lister = Lister(store)
+    plain: Any = _Silent()
+    recording = RecordingClient(plain, Journal()).resource("v1", "pods")
+
+    async def nothing(key: str) -> None:
+        pass
+
+    async def reads(key: str) -> None:
+        namespace, _, name = key.partition("/")
+        lister.find(name, namespace)
+
+    async def writes(door: Any, key: str) -> None:
+        namespace, _, name = key.partition("/")
+        lister.find(name, namespace)
+        await door.patch(name, _PATCH, namespace)
+
+    return [
+        await _reconciles("controller: a reconcile that does nothing", keys, nothing),
+        await _reconciles("controller: the same, 10 workers", keys, nothing, concurrency=10),
+        await _reconciles("controller: one read of a copy, noted", keys, reads),
+        await _reconciles("controller: one read, one write", keys, lambda key: writes(plain, key)),
+        await _reconciles("controller: one read, one write, recorded", keys, lambda key: writes(recording, key)),
+        _rate(
+            "lister: find, outside of a reconcile",
+            count,
+            lambda: _each(lambda key: lister.find(key, "namespace-0"), keys),
+        ),
+    ]
+
+
+_PATCH = {"metadata": {"labels": {"seen": "yes"}}}
+_PATCHED = {"metadata": {"name": "pod", "namespace": "namespace", "uid": "uid", "resourceVersion": "7"}}
+
+
+class _Silent:
+    """A client of one resource that answers at once: what is measured is what stands before it."""
+
+    name = "silent"
+    group_version = "v1"
+    plural = "pods"
+
+    def resource(self, version: str, plural: str) -> Any:
+        return self
+
+    async def patch(self, name: str, patch: Any, namespace: str | None = None, **_: Any) -> JSONObject:
+        return _PATCHED
+
+
+async def _reconciles(
+    name: str, keys: list[str], reconcile: Callable[[str], Awaitable[None]], *, concurrency: int = 1
+) -> Rate:
+    controller = Controller("measured", reconcile, random=Random(7), concurrency=concurrency)
+    for key in keys:
+        controller.queue.add(key)
+    began = time.process_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(controller.run)
+        nursery.start_soon(controller.drain)
+    return Rate(name, len(keys) / (time.process_time() - began))
 
 
 _READER = ObjectReader(["spec.nodeName"])

@@ -56,7 +56,9 @@ def add_serve(commands: Any, *, add_store: Callable[[argparse.ArgumentParser], N
         help="how long answers under way are given at the end (default: 10)",
     )
     command.add_argument(
-        "--controllers", action="store_true", help="run the controllers of a cluster, so that what is created lives"
+        "--controllers",
+        action="store_true",
+        help="run the controllers of a cluster and its nodes, simulated, so that what is created lives",
     )
     group = command.add_argument_group("who may come in")
     group.add_argument(
@@ -116,8 +118,6 @@ def _read(options: argparse.Namespace, store: StoreOptions) -> ServeOptions:
             raise ServeError(f"--http knows no users: leave --{given[0].replace('_', '-')} out, or --http")
     if (options.tls_cert is None) != (options.tls_key is None):
         raise ServeError("--tls-cert and --tls-key belong together: give both or neither")
-    if options.controllers:
-        raise ServeError("--controllers: this build has no controllers")
     return ServeOptions(
         store=store,
         host=host,
@@ -125,6 +125,7 @@ def _read(options: argparse.Namespace, store: StoreOptions) -> ServeOptions:
         is_plain=options.http,
         kubeconfig=options.kubeconfig,
         shutdown_grace_s=options.shutdown_grace,
+        has_controllers=options.controllers,
         **{name: getattr(options, name) for name in credentials},
     )
 

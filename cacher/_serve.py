@@ -13,6 +13,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
 
@@ -21,6 +22,7 @@ import trio
 
 from ._assembly import Cluster, open_cluster
 from ._stores import StoreOptions
+from .controllers import cluster_controllers
 from .registry import AlreadyExists
 from .server import (
     FULL,
@@ -71,6 +73,8 @@ class ServeOptions(msgspec.Struct, frozen=True):
     kubeconfig: Path | None = None
     """None: `watchcache.kubeconfig`, in the data directory or else the working one."""
     shutdown_grace_s: float = 10.0
+    has_controllers: bool = False
+    """Whether a cluster lives in this process."""
 
     @property
     def kubeconfig_path(self) -> Path:
@@ -101,9 +105,11 @@ async def serve(options: ServeOptions, *, ready: Callable[[str], None], audit: C
     """
     path = options.kubeconfig_path
     check_writable(path)
-    async with open_cluster(etcd=options.store) as cluster:
+    async with open_cluster(etcd=options.store) as cluster, AsyncExitStack() as stack:
         credentials = _credentials(options, now_s=cluster.clock.unix())
         await make_system_namespaces(cluster)
+        if options.has_controllers:
+            await stack.enter_async_context(cluster_controllers(cluster, random=Random(), clock=cluster.clock))
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with open_server(
                 cluster,

@@ -5,12 +5,13 @@ Source: client-go tools/cache/listers.go.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import final
 
 from watch import FieldSelector, LabelSelector, Object, Operator, Selector
 
 from ._indexer import NAMESPACE_INDEX
+from ._reads import RECONCILIATION
 from ._store import Store
 
 
@@ -30,6 +31,7 @@ class ObjectNotFound(LookupError):
 class Lister:
     """Reads a store and cannot write it. Results are tuples of immutable objects, in no order that means anything.
 
+    What a reconcile reads here is noted, so that its writes can tell (see RecordingClient).
     A list within a namespace looks at that namespace's objects alone, one by name at that name; any other at all objects.
     """
 
@@ -43,7 +45,12 @@ class Lister:
 
     def find(self, name: str, namespace: str = "") -> Object | None:
         """The object of that name, None where the store has none."""
-        return self._store.get(f"{namespace}/{name}" if namespace else name)
+        key = f"{namespace}/{name}" if namespace else name
+        found = self._store.get(key)
+        reconciliation = RECONCILIATION.get()
+        if reconciliation is not None:
+            reconciliation.read_object(self._store, self._store.revision, key, found)
+        return found
 
     def get(self, name: str, namespace: str = "") -> Object:
         """The object of that name.
@@ -70,14 +77,15 @@ class Lister:
         Cost: O(objects of the namespace).
         """
         if labels is None and fields is None:
-            return self._store.by_index(NAMESPACE_INDEX, namespace) if namespace else self._store.objects()
+            return self._noted(lambda: _asked(namespace), self._all(namespace))
         return self.select(Selector.of(namespace, labels=labels, fields=fields))
 
     def select(self, selector: Selector) -> tuple[Object, ...]:
         """The objects that `selector` wants. Cost: as of `list`."""
         predicate = Selector("", selector.labels, selector.fields).compile()  # the candidates are in the namespace
         candidates = self._candidates(selector)
-        return candidates if predicate is None else tuple([obj for obj in candidates if predicate(obj)])
+        found = candidates if predicate is None else tuple([obj for obj in candidates if predicate(obj)])
+        return self._noted(lambda: str(selector), found)
 
     def by_index(self, index: str, value: str) -> tuple[Object, ...]:
         """The objects that have `value` in `index`.
@@ -86,7 +94,7 @@ class Lister:
             UnknownIndex: the store has no such index.
         Cost: O(objects found).
         """
-        return self._store.by_index(index, value)
+        return self._noted(lambda: f"{index}={value}", self._store.by_index(index, value))
 
     def __len__(self) -> int:
         return len(self._store)
@@ -96,9 +104,22 @@ class Lister:
         namespace, name = selector.namespace, _name(selector)
         if name:
             namespaces = (namespace,) if namespace else self._store.index_values(NAMESPACE_INDEX)
-            found = [self.find(name, one) for one in namespaces]
+            found = [self._store.get(f"{one}/{name}" if one else name) for one in namespaces]
             return tuple([obj for obj in found if obj is not None])
-        return self.list(namespace)
+        return self._all(namespace)
+
+    def _all(self, namespace: str | None) -> tuple[Object, ...]:
+        return self._store.by_index(NAMESPACE_INDEX, namespace) if namespace else self._store.objects()
+
+    def _noted(self, asked: Callable[[], str], found: tuple[Object, ...]) -> tuple[Object, ...]:
+        reconciliation = RECONCILIATION.get()
+        if reconciliation is not None:
+            reconciliation.read_list(self._store, self._store.revision, asked, found)
+        return found
+
+
+def _asked(namespace: str | None) -> str:
+    return f"all in {namespace}" if namespace else "all"
 
 
 def _name(selector: Selector) -> str:

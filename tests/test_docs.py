@@ -72,12 +72,14 @@ def test_a_command_that_is_shown_exists(document):
     assert shown <= targets
 
 
-def test_the_readme_and_the_registrys_page_have_an_example():
+def test_the_readme_and_the_pages_on_controllers_and_the_registry_have_an_example():
     assert [document for document, _, printed in examples() if printed] == [
         "README.md",
         "README.md",
         "README.md",
         "docs/connect.md",
+        "docs/controllers.md",
+        "docs/controllers.md",
         "docs/registry.md",
         "docs/registry.md",
     ]

@@ -66,6 +66,7 @@ from ._makers import Maker as Maker
 from ._makers import plain_resource as plain_resource
 from ._makers import with_strategy as with_strategy
 from ._meta import JSONObject as JSONObject
+from ._quantities import parse_quantity as parse_quantity
 from ._registry import Registry as Registry
 from ._resource_door import FieldsLike as FieldsLike
 from ._resource_door import LabelsLike as LabelsLike

@@ -23,6 +23,7 @@ import trio
 
 from ..registry import APIError, InternalError, Registry, StatusDetails, Timeout, TooManyRequests
 from ..storage._metrics import MetricsRegistry, MetricsSnapshot
+from ..storage._nursery import open_service_nursery
 from ._access import Access, Peer, Request
 from ._answers import NO_CACHE, Headers, document, error_response, page_not_found, text_response
 from ._bodies import DecodeProtobuf
@@ -282,22 +283,18 @@ async def open_server(
     )
     listeners = await trio.open_tcp_listeners(port, host=host)
     server.addresses = tuple(_address(listener) for listener in listeners)
-    async with trio.open_nursery() as connections:
+    async with open_service_nursery() as connections:
         try:
             await backend.prepare()
-            async with trio.open_nursery() as accepting:
+            async with open_service_nursery() as accepting:
                 served = [trio.SSLListener(one, tls, https_compatible=True) for one in listeners] if tls else listeners
                 accepting.start_soon(_accept, server, served, connections)
-                try:
-                    yield server
-                finally:
-                    accepting.cancel_scope.cancel()
+                yield server
         finally:
             for listener in listeners:
                 listener.socket.close()
             with trio.CancelScope(shield=True):
                 await server.close()
-            connections.cancel_scope.cancel()
 
 
 async def _accept(

@@ -4,12 +4,18 @@ load_trace → open_cluster → open_clients → Player → catch_up → judge_a
 TraceRun joins them, as `watchcache trace` does; scenarios/rollout.py spells the same out
 """
 
+from ._canonical import canonical_state as canonical_state
+from ._canonical import state_differences as state_differences
 from ._client_plans import ClientPlan as ClientPlan
 from ._client_plans import Terms as Terms
 from ._client_plans import plan_clients as plan_clients
 from ._clients import Client as Client
 from ._clients import Drain as Drain
 from ._clients import open_clients as open_clients
+from ._deletion_order import Kept as Kept
+from ._deletion_order import ObjectChange as ObjectChange
+from ._deletion_order import deletion_order as deletion_order
+from ._deletion_order import object_changes as object_changes
 from ._determinism import Streams as Streams
 from ._determinism import run_deterministic as run_deterministic
 from ._digest import digest as digest
@@ -36,6 +42,9 @@ from ._recorder import ClientLog as ClientLog
 from ._recorder import Recorder as Recorder
 from ._recording import Recording as Recording
 from ._recording import load_recordings as load_recordings
+from ._reenactment import Outcome as Outcome
+from ._reenactment import Reenactment as Reenactment
+from ._reenactment import open_reenactment as open_reenactment
 from ._render import console_for as console_for
 from ._render import render as render
 from ._render import render_guarantees as render_guarantees

@@ -9,7 +9,7 @@ import stat
 
 import pytest
 
-from cacher import _cli
+from cacher import _cli, _cli_serve
 from tests.clients.api import api_of
 from tests.clients.served import ServeFailed, open_served
 
@@ -22,7 +22,7 @@ def refused(capsys, *arguments: str) -> str:
         code = int(leaving.code or 0)
     captured = capsys.readouterr()
     assert (code, captured.out) == (64, "")
-    return captured.err
+    return str(captured.err)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,8 @@ def refused(capsys, *arguments: str) -> str:
         (["--nothing"], "unrecognized arguments"),
     ],
 )
-def test_flags_that_cannot_be_are_told_with_what_to_change(capsys, flags, why):
+def test_flags_that_cannot_be_are_told_with_what_to_change(capsys, monkeypatch, flags, why):
+    monkeypatch.setattr(_cli_serve.trio, "run", lambda *_: pytest.fail("it was about to serve"))
     assert why in refused(capsys, *flags)
 
 
@@ -169,6 +170,7 @@ def test_a_token_nobody_was_given_is_in_no_line_and_no_process_list(tmp_path):
         api = api_of(served.kubeconfig)
         assert api("POST", "/api/v1/namespaces", {"metadata": {"name": "x"}}).code == 201
         assert token not in served.ready
+        log = ""
         for _ in range(1000):
             if log := served.log.read_text(encoding="utf-8"):
                 break

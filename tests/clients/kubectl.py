@@ -92,6 +92,10 @@ class Lines:
         line, _, self._rest = self._rest.partition(b"\n")
         return line.decode()
 
+    def has_come(self, seconds: float) -> bool:
+        """Whether something is there to be read, or comes within so long."""
+        return bool(self._rest or select.select([self._descriptor], [], [], seconds)[0])
+
     def end(self) -> int:
         """Its exit code, once it has ended."""
         return self._process.wait(COMMAND_S)

@@ -25,7 +25,12 @@ def load(name: str) -> ModuleType:
 
 
 def test_every_scenario_is_run_here():
-    assert sorted(path.stem for path in SCENARIOS.glob("*.py")) == ["rollout", "slow_watcher"]
+    assert sorted(path.stem for path in SCENARIOS.glob("*.py")) == [
+        "owners_and_finalizers",
+        "rollout",
+        "slow_watcher",
+        "ten_deployments",
+    ]
 
 
 def test_a_rollout_keeps_every_guarantee_on_a_small_trace(capsys, tmp_path):
@@ -84,3 +89,28 @@ def test_end_states_that_differ_end_with_1(capsys, monkeypatch):
     monkeypatch.setattr(script, "WRITES", 50)
     assert script.main([]) == 1
     assert "DIFFERENT FROM the store" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", ["0", pytest.param("1", marks=pytest.mark.long)])
+def test_ten_deployments_end_as_they_ended_under_kubernetes(capsys, seed):
+    assert load("ten_deployments").main(["--seed", seed]) == 0
+    assert "176 objects compared, 0 differences" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", ["0", pytest.param("1", marks=pytest.mark.long)])
+def test_owners_and_finalizers_end_as_they_ended_under_kubernetes_and_go_in_order(capsys, seed):
+    assert load("owners_and_finalizers").main(["--seed", seed]) == 0
+    out = capsys.readouterr().out
+    assert "220 objects compared, 0 differences" in out
+    assert "order of deletion, foreground: asked 37 times there, 37 times here" in out
+
+
+@pytest.mark.slow
+def test_a_user_who_does_something_else_ends_elsewhere(capsys, monkeypatch):
+    """The exit code is earned: a tree that is deleted in another way leaves other objects."""
+    script = load("owners_and_finalizers")
+    monkeypatch.setattr(script, "ORPHAN", "Background")
+    assert script.main([]) == 1
+    assert "only in theirs" in capsys.readouterr().out

@@ -173,6 +173,23 @@ def test_a_cancelled_call_is_asked_no_more():
     run(main)
 
 
+def test_what_was_taken_is_not_received_again_though_others_have_yet_to_take_it():
+    async def main() -> None:
+        cache = Cache()
+        taker, lagging = Taker(cache.watch()), cache.watch()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(taker.run)
+            await settle()
+            cache.publish("a")
+            nursery.cancel_scope.cancel()
+        assert revisions(taker.taken) == [11]
+        with pytest.raises(trio.WouldBlock):
+            taker.watch.receive_batch_nowait()
+        assert revisions(lagging.receive_batch_nowait()) == [11]
+
+    run(main)
+
+
 def test_one_that_raises_ends_its_own_watch_and_nobody_elses():
     async def main() -> None:
         cache = Cache()

@@ -232,10 +232,11 @@ def test_at_the_end_a_write_under_way_is_answered_and_idle_connections_close(run
             await idle.answer()
             await writing.send("POST", CONFIGS, body=config("a"))
             await trio.sleep(1)
+            started = trio.current_time()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(served.server.close)
-                await trio.testing.wait_all_tasks_blocked()
                 assert await idle.stream.receive_some() == b""
+                assert trio.current_time() == started
                 answer = await writing.answer()
             assert answer.status == 201
             assert (await door.get("a", "team"))["metadata"]["name"] == "a"
@@ -275,3 +276,25 @@ def test_a_server_listens_where_it_says_and_is_gone_afterwards():
                 await trio.open_tcp_stream(host, port)
 
     trio.run(main)
+
+
+def test_what_is_raised_while_a_server_runs_is_raised_as_it_is():
+    async def main() -> None:
+        async with open_cluster(random=Random(1)) as cluster:
+            async with open_server(cluster, random=Random(2), unix=lambda: EPOCH_S):
+                raise Stuck("outside")
+
+    with pytest.raises(Stuck, match="outside"):
+        trio.run(main)
+
+
+def test_an_address_that_is_taken_is_told():
+    async def main() -> None:
+        async with open_cluster(random=Random(1)) as cluster:
+            async with open_server(cluster, random=Random(2), unix=lambda: EPOCH_S) as server:
+                port = server.addresses[0][1]
+                async with open_server(cluster, random=Random(2), unix=lambda: EPOCH_S, port=port):
+                    pass
+
+    with pytest.raises(OSError):
+        trio.run(main)

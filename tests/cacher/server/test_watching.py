@@ -289,6 +289,21 @@ def test_over_a_socket_events_are_sent_by_the_publisher_and_wake_no_task(monkeyp
     trio.run(main)
 
 
+@pytest.mark.slow
+def test_over_a_socket_a_stream_that_takes_no_byte_is_cut():
+    async def main() -> None:
+        async with listening(stall_s=0.3) as (cluster, server):
+            stuck = await opened(server, buffer_bytes=4096)
+            for number in range(400):
+                await cluster.resource("v1", "configmaps").create(config(f"c{number}", k="x" * 20_000), "team")
+            with trio.fail_after(20):
+                while server.watches:
+                    await trio.sleep(0.01)
+            await stuck.connection.stream.aclose()
+
+    trio.run(main)
+
+
 # ---- frames ----------------------------------------------------------------------------------------------------------
 
 

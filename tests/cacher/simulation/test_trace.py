@@ -126,7 +126,7 @@ def test_the_shipped_rollout_has_these_resources(rollout):
 
 
 def test_a_shipped_trace_is_found_by_its_name():
-    assert list(shipped_traces()) == ["rollout"]
+    assert list(shipped_traces()) == ["finalizers-and-gc", "rollout"]
     assert find_trace("rollout").parent.name == "data"
 
 
@@ -144,13 +144,15 @@ def test_a_path_with_some_of_its_files_is_found_so_that_the_missing_one_is_named
 
 
 def test_an_unknown_name_is_answered_with_those_there_are_and_the_nearest():
-    with pytest.raises(TraceNotFound, match=r"rolout.*did you mean rollout\?.*there is rollout") as caught:
+    with pytest.raises(
+        TraceNotFound, match=r"rolout.*did you mean rollout\?.*there is finalizers-and-gc, rollout"
+    ) as caught:
         find_trace("rolout")
-    assert caught.value.names == ("rollout",)
+    assert caught.value.names == ("finalizers-and-gc", "rollout")
     with pytest.raises(TraceNotFound) as caught:
         find_trace("something-else-entirely")
     assert "did you mean" not in str(caught.value)
-    assert "there is rollout" in str(caught.value)
+    assert "there is finalizers-and-gc, rollout" in str(caught.value)
 
 
 def test_an_unknown_path_is_answered_with_what_its_directory_holds(tmp_path):

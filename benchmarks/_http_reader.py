@@ -1,0 +1,82 @@
+"""Who reads while `_http` measures: a process of its own, so that its CPU is not the server's.
+
+    python -m benchmarks._http_reader PORT tls|plain WATCHES LINES PATH
+
+Opens so many watches, reads until each has begun, prints "ready", reads until all lines came, prints "done".
+"""
+
+from __future__ import annotations
+
+import resource
+import selectors
+import socket
+import ssl
+import sys
+from collections.abc import Iterator
+
+READ_BYTES = 1 << 18
+
+
+def raise_limit() -> None:
+    """As many open files as the system lets a process have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def main() -> None:
+    """See the module."""
+    port, kind, watches, lines, path = sys.argv[1:]
+    raise_limit()
+    selector = selectors.DefaultSelector()
+    for _ in range(int(watches)):
+        sock = _opened(int(port), kind, path)
+        selector.register(sock, selectors.EVENT_READ)
+    print("ready", flush=True)
+    left = int(watches) * int(lines)
+    last: dict[int, bytes] = {}
+    while left:
+        for key, _ in selector.select():
+            assert isinstance(key.fileobj, socket.socket)
+            for data in _read(key.fileobj):
+                left -= _lines(data, last.get(key.fd, b""))
+                last[key.fd] = data[-1:]
+    print("done", flush=True)
+
+
+def _opened(port: int, kind: str, path: str) -> socket.socket:
+    sock: socket.socket = socket.create_connection(("127.0.0.1", port))
+    if kind == "tls":
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        sock = context.wrap_socket(sock)
+    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += sock.recv(READ_BYTES)
+    assert head.startswith(b"HTTP/1.1 200"), head
+    sock.setblocking(False)
+    return sock
+
+
+def _read(sock: socket.socket) -> Iterator[bytes]:
+    """What is there; of TLS all, since the system no longer tells of what has been decrypted."""
+    while True:
+        try:
+            data = sock.recv(READ_BYTES)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return
+        assert data, "the stream ended"
+        yield data
+        if not isinstance(sock, ssl.SSLSocket):
+            return
+
+
+def _lines(data: bytes, before: bytes) -> int:
+    """How many lines end in it: those of frames end in another way."""
+    framed = data.count(b"\r\n") + (before == b"\r" and data.startswith(b"\n"))
+    return data.count(b"\n") - framed
+
+
+if __name__ == "__main__":
+    main()
