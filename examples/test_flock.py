@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cacher.simulation import Topology, World, custom_resource, simulate
-
 from flock import flocks
+
+from cacher.simulation import Topology, World, custom_resource, simulate
 
 FLOCKS = "example.com/v1/flocks"
 

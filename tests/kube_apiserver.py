@@ -17,16 +17,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
-import pytest
 import trio
 import trustme
 
 from reflector import connect
-from tests.etcd_server import _PARENT_DEATH
+from tests.built_with_go import KUBE_APISERVER
+from tests.etcd_server import PARENT_DEATH
 from watch import APIError
 
-VARIABLE = "WATCHCACHE_KUBE_APISERVER"
-CURE = f"no kube-apiserver to test against: have one built with Go, {VARIABLE}=$(.ci/kube-apiserver)"
 START_S = 120.0
 """It needs five seconds on an idle machine."""
 LOG_LINES = 15
@@ -45,28 +43,12 @@ class KubeAPIServer(msgspec.Struct, frozen=True):
     """Of one who may do everything."""
 
 
-def kube_apiserver_binary() -> str | None:
-    """The one that the variable names, or the one that was built before; None where there is none."""
-    if named := os.environ.get(VARIABLE):
-        return named
-    kept = Path(
-        os.environ.get("WATCHCACHE_ETCD_CACHE")
-        or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "watchcache")
-    )
-    found = sorted(kept.glob("kube-apiserver-*[0-9]"))
-    return str(found[-1]) if found else None
-
-
-needs_kube_apiserver = pytest.mark.skipif(kube_apiserver_binary() is None, reason=CURE)
-
-
 @asynccontextmanager
 async def open_kube_apiserver(
     etcd: str, directory: Path, *, flags: tuple[str, ...] = ()
 ) -> AsyncIterator[KubeAPIServer]:
     """A server that is ready. Raises RuntimeError, with the end of its log, where it does not become so."""
-    binary = kube_apiserver_binary()
-    assert binary is not None, CURE
+    assert KUBE_APISERVER is not None, "such tests are skipped"
     authority = trustme.CA()
     own, admin = (
         authority.issue_cert("127.0.0.1"),
@@ -83,7 +65,7 @@ async def open_kube_apiserver(
     port = _free_port()
     log_path = directory / "kube-apiserver.log"
     command = [
-        binary,
+        KUBE_APISERVER,
         f"--etcd-servers={etcd}",
         "--bind-address=127.0.0.1",
         "--advertise-address=127.0.0.1",
@@ -119,7 +101,7 @@ async def open_kube_apiserver(
 def _launch(command: list[str], log_path: Path) -> subprocess.Popen[bytes]:
     with log_path.open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _PARENT_DEATH, str(os.getpid()), *command],
+            [sys.executable, "-I", "-S", "-c", PARENT_DEATH, str(os.getpid()), *command],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -77,6 +77,7 @@ def test_the_readme_and_the_pages_on_controllers_and_the_registry_have_an_exampl
         "README.md",
         "README.md",
         "README.md",
+        "docs/connect.md",
         "docs/controllers.md",
         "docs/controllers.md",
         "docs/registry.md",

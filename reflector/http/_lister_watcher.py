@@ -8,7 +8,8 @@ What a server may not do is not believed: a revision that does not rise, an even
 no event, an end in the midst of a line. Each ends the stream with an error, so that what was missed is asked for again.
 
 Source: client-go tools/cache/reflector.go, rest/watch; the wire: kubernetes.io/docs/reference/using-api/api-concepts.
-Differs: a silent watch is given up after SILENCE_S, where client-go relies on HTTP/2 pings.
+Differs: a silent watch is given up after SILENCE_S, where client-go relies on HTTP/2 pings; but where the store says that nothing
+has happened in it, silence is the truth, and is told as a bookmark.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ all at once. Source: client-go tools/cache/reflector.go, defaultMinWatchTimeout.
 SILENCE_S = 70.0
 """A watch that brings nothing for so long is dead: servers send bookmarks once a minute, and keep history for 75 s, so that
 what was missed can still be had without a list."""
+QUIET_S = 63.0
+"""After so long without a byte the server is asked whether there was anything to say: servers send bookmarks once a minute, but
+only to say something new. Their period of 60 s, and what they may be late."""
 INITIAL_SILENCE_S = 15.0
 """A server that streams its state, and then says nothing for so long before it has said that this was all, does not know how:
 one that does sends the end with, or within seconds of, the last object."""
@@ -127,6 +131,13 @@ class HTTPListerWatcher:
         """Nothing: an API server cannot be asked, and says it by itself about once a minute."""
         await trio.lowlevel.checkpoint()
 
+    async def newest(self) -> int | None:
+        """The revision of the store, not older than this call; None where the server does not say. One object is read for it."""
+        try:
+            return read_list((await self._transport.call("GET", self._path, {"limit": 1})).body).revision
+        except (APIError, WatchError, ConnectionLost):
+            return None
+
     @asynccontextmanager
     async def _open(
         self, query: Query, revision: int, timeout_s: float | None, *, is_initial: bool = False
@@ -199,16 +210,39 @@ class _Stream:
                 self._source._stream_failed(self._taken.failure)
                 raise self._taken.failure
             try:
-                data = await self._read()
+                data = await self._next()
             except (WatchError, trio.BrokenResourceError, trio.EndOfChannel) as error:
                 self._taken.failure = error  # whoever asks again gets the same
             else:
-                self._taken = self._take(data)
+                self._taken = _Taken(deque([Changes((), self._revision)])) if data is None else self._take(data)
 
-    async def _read(self) -> bytes:
-        silence_s = INITIAL_SILENCE_S if self._is_initial else SILENCE_S
+    async def _next(self) -> bytes | None:
+        """What comes next; None: nothing, and there is nothing."""
+        if self._is_initial:
+            if (data := await self._read(INITIAL_SILENCE_S)) is not None:
+                return data
+            raise ListsAreNotStreamed(
+                f"the server sent a state, did not say that it was all, and was silent for {INITIAL_SILENCE_S:g} s",
+                "list it",
+            )
+        heard_s = trio.current_time()
+        if (data := await self._read(QUIET_S)) is not None:
+            return data
+        newest: int | None = None
+        with trio.move_on_after(SILENCE_S - QUIET_S):
+            newest = await self._source.newest()
+        if newest == self._revision:
+            return None
+        if newest is not None and newest < self._revision:
+            raise BadAnswer(f"the store is at revision {newest}, and was at {self._revision} before")
+        if (data := await self._read(heard_s + SILENCE_S - trio.current_time())) is not None:
+            return data
+        raise trio.BrokenResourceError(f"the watch brought nothing for {SILENCE_S:g} s: the connection is dead")
+
+    async def _read(self, within_s: float) -> bytes | None:
+        """The next bytes; None: none came so soon. What was cut off before it came is not lost: h11 has been given none of it."""
         try:
-            with trio.move_on_after(silence_s):
+            with trio.move_on_after(within_s):
                 if data := await self._connection.read():
                     return data
                 if not self._lines.is_between_lines:
@@ -216,11 +250,7 @@ class _Stream:
                 raise trio.EndOfChannel
         except ConnectionLost as error:
             raise trio.BrokenResourceError(str(error)) from error
-        if self._is_initial:
-            raise ListsAreNotStreamed(
-                f"the server sent a state, did not say that this was all, and was silent for {silence_s:g} s", "list it"
-            )
-        raise trio.BrokenResourceError(f"the watch brought nothing for {silence_s:g} s: the connection is dead")
+        return None
 
     def _take(self, data: bytes) -> _Taken:
         """Reads what `data` completes. Synchronous: all of it, up to the first thing that is wrong."""

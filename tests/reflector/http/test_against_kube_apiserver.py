@@ -13,11 +13,12 @@ from typing import NamedTuple
 import pytest
 import trio
 
-from reflector import Reflector, SharedInformers, Store, connect
+from reflector import JSONObject, Reflector, SharedInformers, Store, connect
 from reflector.http import HTTPClient
+from tests.built_with_go import needs_kube_apiserver
 from tests.etcd_binaries import etcd_binaries
 from tests.etcd_server import EtcdServer, open_etcd_server
-from tests.kube_apiserver import KubeAPIServer, needs_kube_apiserver, open_kube_apiserver
+from tests.kube_apiserver import KubeAPIServer, open_kube_apiserver
 from tests.reflector.http.test_against_our_server import DEFINITION, DEPLOYMENT, pod, shown, story
 from watch import (
     AlreadyExists,
@@ -112,8 +113,12 @@ async def errors(real: Real) -> None:
 
 async def credentials(real: Real) -> None:
     server = real.server
-    certificate = {"client_certificate": server.certificate, "client_key": server.key}
-    async with connect(server.url, certificate_authority=server.authority, **certificate) as client:
+    async with connect(
+        server.url,
+        certificate_authority=server.authority,
+        client_certificate=server.certificate,
+        client_key=server.key,
+    ) as client:
         assert (await client.resource("v1", "namespaces").get("default"))["kind"] == "Namespace"
     async with connect(server.url, insecure=True) as nobody:
         with pytest.raises((Forbidden, APIError)) as caught:
@@ -168,19 +173,23 @@ async def losses(real: Real) -> None:
             for stream in real.streams:
                 await trio.aclose_forcefully(stream)
             real.streams.clear()
-            with trio.move_on_after(20):
-                while True:
-                    try:
-                        made = await configmaps.create({"metadata": {"name": f"b{number}"}}, "default")
-                        break
-                    except APIError as error:  # the connection that was cut
-                        assert error.code in (503, 504)
+            made = await created(real, f"b{number}")
             revision = int(made["metadata"]["resourceVersion"])
             await until(lambda revision=revision: store.revision >= revision)
         nursery.cancel_scope.cancel()
     listed = await source.list()
     assert shown(store.objects()) == shown(listed.objects)
     assert reflector.statistics().lists == 1
+
+
+async def created(real: Real, name: str) -> JSONObject:
+    """A configmap, made in spite of connections that are cut."""
+    with trio.fail_after(WAIT_S):
+        while True:
+            try:
+                return await real.client.resource("v1", "configmaps").create({"metadata": {"name": name}}, "default")
+            except APIError as error:
+                assert error.code in (503, 504), error
 
 
 async def pages(real: Real) -> None:

@@ -62,6 +62,8 @@ contexts: [{name: work, context: {cluster: office, user: you}}]
 users: [{name: you, user: {tokenFile: token}}]
 """
     both = Kubeconfig([(Path("a/one"), first), (Path("b/two"), HOME)])
+    last = HOME.replace("10.0.0.1", "10.0.0.2").replace("team-a", "team-b").replace("secret", "other")
+    assert Kubeconfig([(Path("kube/config"), HOME), (Path("c/three"), last)]).settings() == home().settings()
     assert both.current_context == "other"
     settings = both.settings("work")
     assert (settings.login, settings.identity.authority) == (Login(token_file=Path("a/token")), Path("b/ca.crt"))

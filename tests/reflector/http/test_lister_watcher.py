@@ -328,16 +328,60 @@ def test_a_stream_that_is_cut_is_lost_and_not_at_its_end(run_trio, cut):
     assert isinstance(error, trio.BrokenResourceError)
 
 
-def test_a_silent_watch_is_given_up_after_70_seconds_and_one_with_bookmarks_is_not(run_trio):
+def timed(revision=5):
+    """Drains a watch, and says when it was over."""
+
     async def use(source):
-        async with source.watch(5) as stream:
-            found, error = await drained(stream)
+        found, error = await watching(revision)(source)
         return found, error, trio.current_time()
 
-    (found, error, at_s), _ = play(run_trio, [watch(60.0, bookmark(8), 60.0, bookmark(8), ends=False)], use)
+    return use
+
+
+def newest(revision):
+    return answer(200, pods(revision, pod("a", 3)))
+
+
+def test_a_watch_with_bookmarks_goes_on_and_one_that_falls_silent_is_given_up_after_70_seconds(run_trio):
+    script = [watch(60.0, bookmark(8), 60.0, bookmark(8), ends=False), newest(9)]
+    (found, error, at_s), server = play(run_trio, script, timed())
     assert (found, at_s) == ([([], 8), ([], 8)], 190)
     assert isinstance(error, trio.BrokenResourceError)
     assert "nothing for 70 s" in str(error)
+    # Before that the server was asked whether there was anything to say.
+    assert [(exchange.at_s, exchange.query) for exchange in server.exchanges[1:]] == [(183, {"limit": "1"})]
+
+
+@pytest.mark.parametrize("reply", [refuse(500, "InternalError"), hang, hang_up, answer(200, b"[")])
+def test_a_silent_watch_is_given_up_where_the_server_does_not_answer_either(run_trio, reply):
+    (found, error, at_s), _ = play(run_trio, [watch(ends=False), reply], timed())
+    assert (found, at_s) == ([], 70)
+    assert isinstance(error, trio.BrokenResourceError)
+
+
+def test_silence_is_a_bookmark_where_nothing_happens_in_the_store(run_trio):
+    script = [watch(200.0, bookmark(8), ends=False), newest(5), newest(5), newest(5), newest(9)]
+    (found, _, at_s), server = play(run_trio, script, timed())
+    assert (found, at_s) == ([([], 5)] * 3 + [([], 8)], 270)
+    assert [exchange.at_s for exchange in server.exchanges[1:]] == [63, 126, 189, 263]
+
+
+def test_what_comes_while_the_server_is_asked_is_not_lost(run_trio):
+    async def slow(exchange):
+        await trio.sleep(3)
+        await exchange.answer(200, pods(9))
+
+    script = [watch(64.0, line("ADDED", pod("a", 6)), ends=True), slow]
+    (found, error, at_s), _ = play(run_trio, script, timed())
+    assert (found, at_s) == ([([("ADDED", "ns/a", 6)], 6)], 66)
+    assert isinstance(error, trio.EndOfChannel)
+
+
+def test_a_store_that_was_set_back_is_found_out(run_trio):
+    """As from a backup: a watch from a revision that it has yet to reach again would bring nothing, for long."""
+    (_, error, at_s), _ = play(run_trio, [watch(ends=False), newest(4)], timed())
+    assert isinstance(error, BadAnswer)
+    assert at_s == 63
 
 
 def test_a_line_without_end_is_cut_off(run_trio, monkeypatch):
@@ -345,8 +389,9 @@ def test_a_line_without_end_is_cut_off(run_trio, monkeypatch):
 
     async def forever(exchange):
         await exchange.start()
-        while True:
+        for _ in range(100):
             await exchange.chunk(b"x" * 1000)
+        await exchange.end()
 
     (_, error), _ = play(run_trio, [forever], watching())
     assert isinstance(error, BadAnswer)

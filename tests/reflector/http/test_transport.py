@@ -263,8 +263,9 @@ def test_an_answer_that_is_too_long_is_cut_off(run_trio, monkeypatch):
 
     async def endless(exchange):
         await exchange.start()
-        while True:
+        for _ in range(100):
             await exchange.chunk(b" " * 65536)
+        await exchange.end()
 
     async def use(client, server):
         with pytest.raises(PlainServerError, match="longer than 1000000 bytes"):
