@@ -220,7 +220,7 @@ def _delays(runs: list[tuple[float, float] | None]) -> str:
 
 def _rate_table(rated: dict[Part, list[list[Rate]]], runs: int) -> Table:
     table = Table(
-        title=f"work queue and store, operations a second of one core, median of {runs} (least–most)",
+        title=f"work queue, store and informer, operations a second of one core, median of {runs} (least–most)",
         caption=f"{_machine()}\nbeside: {CONTROLLERS_PEER}",
     )
     for heading in ("row", "here", "peer"):

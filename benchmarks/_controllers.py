@@ -1,4 +1,4 @@
-"""What stands between a cache and a controller: the work queue, the store with its indexes, the controller, each by itself.
+"""What stands between a cache and a controller: work queue, store with its indexes, informer, controller, each by itself.
 
 The queue is measured inside trio on the real clock. Time is that of the processor: all of it is one busy thread, and so others
 who share the machine count less. Decoding is left out, as it is in the figures beside.
@@ -32,8 +32,11 @@ from reflector import (
 )
 from watch import Event, EventType, Object, ObjectReader
 
+from ._informers import PEERS as INFORMER_PEERS
+from ._informers import measure_informers
+
 PEER = "client-go of Kubernetes 1.36.2, Go 1.26, 2 cores"
-PEERS = {"queue: add, get, done, one key at a time": 7_600_000.0}
+PEERS = {"queue: add, get, done, one key at a time": 7_600_000.0, **INFORMER_PEERS}
 """Operations a second. Of the other rows there is none that was measured in the same way."""
 
 T = TypeVar("T")
@@ -47,7 +50,7 @@ class Part(msgspec.Struct, frozen=True):
 
     name: str
     size: int
-    """Operations on a queue; objects in a store; keys of a controller."""
+    """Operations on a queue; objects in a store, or behind an informer; keys of a controller."""
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -58,10 +61,11 @@ class Rate(msgspec.Struct, frozen=True):
 
 
 def parts(*, quick: bool = False) -> Iterator[Part]:
-    """The queue, the store and the controller. `quick`: a tenth."""
+    """The queue, the store, the informer and the controller. `quick`: a tenth."""
     scale = 10 if quick else 1
     yield Part("queue", 100_000 // scale)
     yield Part("store", 100_000 // scale)
+    yield Part("informer", 100_000 // scale)
     yield Part("controller", 20_000 // scale)
 
 
@@ -70,6 +74,8 @@ def measure_part(part: Part) -> list[Rate]:
     gc.collect()
     if part.name == "store":
         return _store(part.size)
+    if part.name == "informer":
+        return [Rate(name, per_s) for name, per_s in trio.run(measure_informers, part.size)]
     return trio.run(_queue if part.name == "queue" else _controller, part.size)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from math import inf
 from typing import final
 
 import trio
@@ -26,6 +27,10 @@ from .storage import ListOptions, Match, ProgressUntrusted, StatusError, Storage
 HEARTBEAT_S = 62.0
 """So long without an event or a bookmark, and a stream says itself how far it is. The cache's bookmarks come every 60 s and
 up to 1.25 s later, but only to who gets a newer revision by them."""
+
+LAST_WORD_S = 2.0
+"""So long before its reader leaves, a stream says where it is: the next one is silent for a while, as every new one.
+Source: kubernetes/apiserver pkg/storage/cacher, the bookmark before a watch's deadline."""
 
 _ANSWERED = (StatusError, StorageError)
 
@@ -71,14 +76,14 @@ class ResourceListerWatcher:
     async def watch(self, revision: int, *, timeout_s: float | None = None) -> AsyncIterator[_Stream]:
         """The changes after `revision`; see StreamingListerWatcher."""
         async with self._opened(str(revision), False, timeout_s) as watch:
-            with self._held(_Stream(watch, revision)) as stream:
+            with self._held(_Stream(watch, revision, timeout_s)) as stream:
                 yield stream
 
     @asynccontextmanager
     async def watch_list(self, *, resource_version: str = "", timeout_s: float | None = None) -> AsyncIterator[_Stream]:
         """The state, then the changes; see StreamingListerWatcher."""
         async with self._opened(resource_version, True, timeout_s) as watch:
-            with self._held(_Stream(watch, 0)) as stream:
+            with self._held(_Stream(watch, 0, timeout_s)) as stream:
                 yield stream
 
     async def request_progress(self) -> None:
@@ -127,7 +132,8 @@ class _Held:
 class _Stream:
     """An open watch as Changes. `revision`: where it starts; 0: it begins with a state, and has come nowhere before its end."""
 
-    def __init__(self, watch: ResourceWatch, revision: int) -> None:
+    def __init__(self, watch: ResourceWatch, revision: int, timeout_s: float | None) -> None:
+        self._last_word_s = inf if timeout_s is None else trio.current_time() + timeout_s - LAST_WORD_S
         self._watch = watch
         self._revision = revision
         self._ready: deque[Changes] = deque()
@@ -156,14 +162,20 @@ class _Stream:
 
     async def _next(self) -> Batch:
         """What comes next; nothing, where it is time to say how far this is."""
+        now = trio.current_time()
+        until_s = now + HEARTBEAT_S
+        if now < self._last_word_s:
+            until_s = min(until_s, self._last_word_s)
         try:
-            with trio.CancelScope(deadline=trio.current_time() + HEARTBEAT_S) as self._waiting:
+            with trio.CancelScope(deadline=until_s) as self._waiting:
                 return await self._watch.receive_batch()
+            return self._watch.receive_batch_nowait()  # what came since: only who has taken all is as far as its cache
+        except trio.WouldBlock:
+            return ()
         except _ANSWERED as error:
             raise WatchError(str(error)) from error
         finally:
             self._waiting = None
-        return ()
 
     def _changes(self, batch: Batch) -> Changes:
         reached = batch[-1].revision if batch else _reached(self._watch)

@@ -3,8 +3,8 @@
     SharedInformer ─ put ─► HandlerQueue ─► Registration.run ─► on_add, on_update, on_delete, one at a time
 
 A handler that raises, blocks or is slow hurts only itself: the failure is counted and the next change is told, and what it has
-not yet been told waits, bounded as HandlerQueue says. Plain functions are called one after the other without a task switch
-between them; what a function returns is awaited if it can be.
+not yet been told waits, bounded as HandlerQueue says. Plain functions are called one after the other without a task switch between
+them, and where nothing waits, in the very step that moved the store; what a function returns is awaited if it can be.
 
 Source: client-go tools/cache/shared_informer.go, processorListener.
 Differs: a failure is counted and never ends the process; an informer's objects are not told again by a list that shows them
@@ -13,7 +13,7 @@ unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from math import inf
 from typing import Any, Protocol, final
@@ -180,8 +180,10 @@ class Registration:
         self._ended = trio.Event()
         self._initial_failure: HandlerFailed | None = None
         self._is_removed = False
-        self._told: Batch | None = None
-        self._left = 0  # of what is being told
+        self._told: Batch | None = None  # what is being told
+        self._at = 0  # how many of its changes have been
+        self._result: Awaitable[object] | None = None  # of the last call, where that is to be awaited
+        self._is_idle = False  # everything has been told, and the task waits for more
         self._revision = 0
         self._handled = self._failures = self._resyncs = 0
         self._last_failure = ""
@@ -226,8 +228,9 @@ class Registration:
     def statistics(self) -> HandlerStatistics:
         """How it is doing."""
         now = trio.current_time()
-        waiting = self._left + len(self._queue)
-        oldest_s = self._told.at_s if self._told is not None and self._left else self._queue.oldest_s
+        left = len(self._told.changes) - self._at if self._told is not None else 0
+        waiting = left + len(self._queue)
+        oldest_s = self._told.at_s if self._told is not None and left else self._queue.oldest_s
         return HandlerStatistics(
             name=self.name,
             has_synced=self.has_synced,
@@ -246,8 +249,19 @@ class Registration:
     # ---- for the informer --------------------------------------------------------------------------------------------
 
     def put(self, batch: Batch) -> None:
-        """`batch` is to be told after all before it."""
-        self._queue.put(batch)
+        """`batch` is to be told after all before it. Where nothing is before it, and it is short, it is told now.
+
+        Then no task is woken, unless there is something to await; a failure stays here in either case.
+        """
+        if self._is_removed:
+            return
+        if self._is_idle and not batch.is_initial and len(batch.changes) <= CALLS_PER_TURN:
+            self._begin(batch)
+            if self._is_told():
+                return
+        else:
+            self._queue.put(batch)
+        self._is_idle = False
         if self._wake is not None:
             self._wake.set()
 
@@ -258,13 +272,9 @@ class Registration:
         try:
             with self._scope:
                 while not self._is_removed:
-                    if (batch := self._queue.take()) is not None:
-                        await self._tell(batch)
-                    elif trio.current_time() < self._resync_at_s:
-                        await self._sleep()
-                    if trio.current_time() >= self._resync_at_s:
-                        await self._resync()
+                    await self._step()
         finally:
+            self._is_idle = False
             self._ended.set()
             self.end()
 
@@ -272,81 +282,133 @@ class Registration:
         """Nothing more will come: whoever waits is told."""
         self._settled.set()
 
-    # ---- inside ------------------------------------------------------------------------------------------------------
+    # ---- inside: the task --------------------------------------------------------------------------------------------
+
+    async def _step(self) -> None:
+        if self._told is None and (batch := self._queue.take()) is not None:
+            self._told, self._at = batch, 0
+        if self._told is not None:
+            await self._go_on()
+        elif trio.current_time() < self._resync_at_s:
+            await self._sleep()
+        if self._told is None and trio.current_time() >= self._resync_at_s:
+            self._begin_resync()
 
     async def _sleep(self) -> None:
         self._wake = trio.Event()
+        self._is_idle = True
         try:
             with trio.CancelScope(deadline=self._resync_at_s):
                 await self._wake.wait()
         finally:
+            self._is_idle = False
             self._wake = None
 
-    async def _tell(self, batch: Batch) -> None:
-        self._told = batch
-        await self._call(batch.changes, batch.is_initial)
-        self._revision = batch.revision
-        if batch.is_initial and not self._is_removed:
-            self._is_synced = self._initial_failure is None
-            self._settled.set()
-
-    async def _call(self, changes: Sequence[StoreChange], is_initial: bool) -> None:
-        self._left = len(changes)
-        turn = CALLS_PER_TURN
-        for change in changes:
-            try:
-                result = self._told_of(change, is_initial)
-                if result is not None and isawaitable(result):
-                    await self._wait_for(result)
-            except Exception as error:  # noqa: BLE001 - a handler's fault is its own; cancellation is no Exception
-                self._note_failure(error, change, is_initial)
-            self._handled += 1
-            self._left -= 1
-            if self._is_removed:
+    async def _go_on(self) -> None:
+        """Tell the rest of what is being told, and give the others their turn now and then."""
+        while not self._is_removed:
+            if self._result is not None:
+                await self._wait_for(self._result)
+            elif self._is_told():
                 return
-            turn -= 1
-            if not turn:
-                turn = CALLS_PER_TURN
+            else:
                 await trio.lowlevel.checkpoint()
-
-    def _told_of(self, change: StoreChange, is_initial: bool) -> object:
-        kind = change.kind
-        if kind is StoreChangeKind.ADDED:
-            return self._on_add(change.new, is_initial)  # type: ignore[arg-type]
-        if kind is StoreChangeKind.UPDATED:
-            return self._on_update(change.old, change.new)  # type: ignore[arg-type]
-        if change.final is not None:
-            return self._on_delete(change.final)
-        assert change.old is not None, "what is deleted was there"
-        assert self._told is not None, "deletions come in batches"
-        return self._on_delete(Tombstone(change.old, self._told.revision))
+                self._call()
 
     async def _wait_for(self, result: Awaitable[object]) -> None:
         self._waits_since_s = trio.current_time()
         try:
             await result
+        except Exception as error:  # noqa: BLE001 - a handler's fault is its own; cancellation is no Exception
+            self._note_failure(error)
         finally:
-            self._waits_since_s = None
-
-    def _note_failure(self, error: Exception, change: StoreChange, is_initial: bool) -> None:
-        self._failures += 1
-        problem = f"{type(error).__name__}: {error}"
-        self._last_failure = f"{change.kind} {change.key}: {problem}"
-        if is_initial and self._initial_failure is None:
-            self._initial_failure = HandlerFailed(self.name, change.key, problem)
-            self._initial_failure.__cause__ = error
+            self._result = self._waits_since_s = None
+        self._handled += 1
 
     def _plan_resync(self) -> None:
         if self._resync_s:
             self._resync_at_s = trio.current_time() + self._resync_s
 
-    async def _resync(self) -> None:
-        """Tell the handler of each object that it knows, but of those of which there is news on the way."""
-        self._plan_resync()
+    def _begin_resync(self) -> None:
+        """What is told next is each object that the handler knows, but those of which there is news on the way.
+
+        The next one is due so long after this one's end: where a resync takes longer than its period, news has its turn too.
+        """
         if not self.has_synced:
+            self._plan_resync()
             return
+        self._resyncs += 1
+        self._resync_at_s = inf
         pending = self._queue.pending_keys()
         updated = StoreChangeKind.UPDATED
-        known = [(key, obj) for key, obj in self._store.items() if key not in pending]
-        self._resyncs += 1
-        await self._call([StoreChange(updated, key, obj, obj) for key, obj in known], False)
+        known = [StoreChange(updated, key, obj, obj) for key, obj in self._store.items() if key not in pending]
+        self._told, self._at = Batch(known, self._store.revision, trio.current_time()), 0
+
+    # ---- inside: the calls -------------------------------------------------------------------------------------------
+
+    def _begin(self, batch: Batch) -> None:
+        self._told, self._at = batch, 0
+        self._call()
+
+    def _is_told(self) -> bool:
+        """Whether all of a batch has been told; then it is done with."""
+        batch = self._told
+        assert batch is not None, "something is being told"
+        if self._result is not None or self._at < len(batch.changes):
+            return False
+        self._told = None
+        self._revision = batch.revision
+        if self._resync_at_s == inf:
+            self._plan_resync()
+        if batch.is_initial:
+            self._is_synced = self._initial_failure is None
+            self._settled.set()
+        return True
+
+    def _call(self) -> None:
+        """Call for the next changes, up to a turn's worth, and no further than one whose call is to be awaited."""
+        batch = self._told
+        assert batch is not None, "something is being told"
+        changes, is_initial, at = batch.changes, batch.is_initial, self._at
+        on_add, on_update = self._on_add, self._on_update
+        begins, ends = at, min(at + CALLS_PER_TURN, len(changes))
+        while at < ends:
+            change = changes[at]
+            at += 1
+            new, old = change.new, change.old
+            try:
+                if new is None:
+                    result = self._on_delete(_final(change, batch.revision))
+                elif old is None:
+                    result = on_add(new, is_initial)
+                else:
+                    result = on_update(old, new)
+            except Exception as error:  # noqa: BLE001 - no await inside: a handler's fault is its own
+                self._at = at
+                self._note_failure(error)
+                continue
+            if result is not None and isawaitable(result):
+                self._result = result
+                self._handled -= 1  # not yet
+                break
+        self._at = at
+        self._handled += at - begins
+
+    def _note_failure(self, error: Exception) -> None:
+        """The call for the change before `_at` has failed."""
+        assert self._told is not None, "something is being told"
+        change = self._told.changes[self._at - 1]
+        self._failures += 1
+        problem = f"{type(error).__name__}: {error}"
+        self._last_failure = f"{change.kind} {change.key}: {problem}"
+        if self._told.is_initial and self._initial_failure is None:
+            self._initial_failure = HandlerFailed(self.name, change.key, problem)
+            self._initial_failure.__cause__ = error
+
+
+def _final(change: StoreChange, revision: int) -> Object | Tombstone:
+    """What is told of a deletion."""
+    if change.final is not None:
+        return change.final
+    assert change.old is not None, "what is deleted was there"
+    return Tombstone(change.old, revision)

@@ -169,6 +169,8 @@ _NOTHING: Mapping[str, Object] = {}
 def _values(name: str, function: IndexFunction, key: str, obj: Object) -> tuple[str, ...]:
     try:
         found = function(obj)
+        if type(found) is tuple and len(found) == 1 and type(found[0]) is str:
+            return found  # most indexes, for most objects
         # A text is an iterable of texts, too: its letters would be the values, and nobody would notice.
         values = () if isinstance(found, str) else tuple(dict.fromkeys(found))
     except Exception as error:

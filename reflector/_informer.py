@@ -141,7 +141,9 @@ class SharedInformer:
             on_failure=on_failure,
         )
         self._mutations = MutationDetector() if detects_mutations else None
-        self._registrations: list[Registration] = []
+        self._registrations: tuple[
+            Registration, ...
+        ] = ()  # replaced, not changed: a handler may add another while it is told
         self._added = 0
         self._nursery: trio.Nursery | None = None
         self._synced = trio.Event()
@@ -259,7 +261,7 @@ class SharedInformer:
         if self.has_synced:
             added = [StoreChange(StoreChangeKind.ADDED, key, None, obj) for key, obj in self.store.items()]
             registration.put(Batch(added, self.store.revision, trio.current_time(), is_initial=True))
-        self._registrations.append(registration)
+        self._registrations = (*self._registrations, registration)
         if self._nursery is not None:
             self._nursery.start_soon(registration.run, name=f"handler {registration.name}")
         return registration
@@ -298,8 +300,7 @@ class SharedInformer:
             heapq.heappop(self._waiting).over.set()
 
     def _forget(self, registration: Registration) -> None:
-        if registration in self._registrations:
-            self._registrations.remove(registration)
+        self._registrations = tuple(each for each in self._registrations if each is not registration)
 
     def _stop(self) -> None:
         self._is_stopped = True

@@ -20,8 +20,8 @@ from watch import Object, WatchError
 
 from ._lister_watcher import Page
 
-EMPTY_PAGES_MAX = 100
-"""So many pages in a row without an object, and the list is taken for endless. API servers fill a page before they send it."""
+PAGES_SPARE = 100
+"""Pages that a list may have beyond those that are needed."""
 
 
 class BrokenPromise(WatchError):
@@ -131,11 +131,14 @@ def _up_to_kind(raw: bytes, kind: str) -> bytes:
     return b""
 
 
-def check_length(pages: Sequence[Sequence[Object]], page: Page, objects_max: int) -> None:
-    """Returns while a list of these pages may have an end. `objects_max`: 0: no limit.
+def check_length(pages: Sequence[Sequence[Object]], page: Page, *, objects_max: int, page_size: int) -> None:
+    """Returns while a list of these pages may have an end.
 
+    Args:
+        objects_max: 0: no limit.
+        page_size: what was asked for. A server fills its pages: twice as many of them as `objects_max` needs are too many.
     Raises:
-        EndlessList: more objects than that, or too many pages without any.
+        EndlessList: more objects than that, or more pages.
     Cost: O(pages).
     """
     if not objects_max:
@@ -143,8 +146,9 @@ def check_length(pages: Sequence[Sequence[Object]], page: Page, objects_max: int
     found = sum(map(len, pages)) + len(page.objects)
     if found > objects_max:
         raise EndlessList(f"a list of {found} objects and more", _RAISE.format(objects_max))
-    if page.next_page and len(pages) >= EMPTY_PAGES_MAX and not any([page.objects, *pages[-EMPTY_PAGES_MAX:]]):
-        raise EndlessList(f"{EMPTY_PAGES_MAX} pages in a row without an object", "have the source mended")
+    pages_max = PAGES_SPARE + 2 * objects_max // (page_size or objects_max)
+    if page.next_page and len(pages) >= pages_max:
+        raise EndlessList(f"a list of {found} objects in {len(pages) + 1} pages and more", "have the source mended")
 
 
 def check_state_length(objects: int, events: int, objects_max: int) -> None:

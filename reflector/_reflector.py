@@ -120,7 +120,7 @@ class Reflector:
         inactivity_s: a stream that brings nothing for so long is taken for lost and resumed, and a list that takes so long has
             failed. Choose more than the source's period of bookmarks.
         watch_timeout_s: a watch is left and resumed after this time, or up to twice it, by chance: so that clients of several
-            servers spread over them again.
+            servers spread over them again. Of a StreamingListerWatcher alone, which is told, and sends a bookmark before.
         objects_max: a list of more objects is taken for endless; 0: none is.
         check: called with each object that comes; raises a BrokenPromise where the source is not to be believed.
         on_interrupted: called with the reason when watching is given up for a relist: from then to the next `replace`
@@ -246,7 +246,7 @@ class Reflector:
             with trio.fail_after(self._inactivity_s):
                 page = await self._source.list(resource_version=asked_for, page_size=size, page=state.next_page)
             check_page(state, page)
-            check_length(state.pages, page, self._objects_max)
+            check_length(state.pages, page, objects_max=self._objects_max, page_size=size)
             self._check_objects(page)
         except _CAUGHT as error:
             cause = _cause(error)
@@ -313,7 +313,7 @@ class Reflector:
         return self._streaming.watch(revision, timeout_s=timeout_s)
 
     def _drawn_timeout(self) -> float | None:
-        if self._watch_timeout_s == inf:
+        if self._streaming is None or self._watch_timeout_s == inf:
             return None
         return self._watch_timeout_s * (1 + self._random.random())
 
@@ -415,8 +415,10 @@ class Reflector:
         """Cost: O(n), and O(g log g) for the g objects that are gone."""
         assert isinstance(self._state, Listing | Streaming), self._state.kind
         objects = self._state.objects(last) if isinstance(self._state, Listing) else last.objects
-        listed = {found.key for found in objects}
-        gone = sorted((held for held in self._store.objects() if held.key not in listed), key=lambda held: held.key)
+        gone: list[Object] = []
+        if held := self._store.objects():
+            listed = {found.key for found in objects}
+            gone = sorted((one for one in held if one.key not in listed), key=_key)
         self._store.replace(Replacement(objects, last.revision, tuple(gone)))
         self._last_revision = last.revision
         self._lists += 1

@@ -76,6 +76,7 @@ def test_the_readme_and_the_pages_on_controllers_and_the_registry_have_an_exampl
     assert [document for document, _, printed in examples() if printed] == [
         "README.md",
         "README.md",
+        "README.md",
         "docs/controllers.md",
         "docs/controllers.md",
         "docs/registry.md",

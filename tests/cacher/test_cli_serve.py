@@ -47,7 +47,7 @@ def refused(capsys, *arguments: str) -> str:
     ],
 )
 def test_flags_that_cannot_be_are_told_with_what_to_change(capsys, monkeypatch, flags, why):
-    monkeypatch.setattr(_cli_serve.trio, "run", lambda *_: pytest.fail("it was about to serve"))
+    monkeypatch.setattr(_cli_serve, "serve", lambda *_, **__: pytest.fail("it was about to serve"))
     assert why in refused(capsys, *flags)
 
 

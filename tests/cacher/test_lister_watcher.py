@@ -136,7 +136,7 @@ def test_a_list_that_fails_is_a_watch_error_which_a_reflector_waits_out(error):
     ],
 )
 def test_an_error_inside_the_store_is_a_lost_stream_for_30_s_and_then_the_end_of_the_state(at_s, seen):
-    """Source: client-go NewRetryWithDeadline, 30 s and a minute."""
+    """[9.5 TestRetryWithDeadline] Source: client-go NewRetryWithDeadline, 30 s and a minute."""
 
     async def main() -> None:
         source = StorageListerWatcher(Scripted(*[InternalError("spoilt"), (bookmark(8),)] * len(at_s)))  # type: ignore[arg-type]

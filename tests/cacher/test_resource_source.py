@@ -138,5 +138,75 @@ def test_a_quiet_watch_says_where_it_is_in_time_and_when_asked(run_trio, cached)
                     nursery.start_soon(source.request_progress)
                     assert await stream.receive() == Changes((), cluster.etcd.revision)
                 assert trio.current_time() - begun_s < HEARTBEAT_S + 2
+            async with source.watch(cluster.etcd.revision, timeout_s=100) as stream:
+                begun_s = trio.current_time()
+                for due_s in (HEARTBEAT_S, 98.0, 98.0 + HEARTBEAT_S):  # its reader leaves after 100 s
+                    assert await stream.receive() == Changes((), cluster.etcd.revision)
+                    assert trio.current_time() - begun_s == pytest.approx(due_s)
+
+    run_trio(main)
+
+
+@BOTH
+def test_a_stream_that_is_asked_in_the_midst_of_news_does_not_pass_it_over(run_trio, cached):
+    """To say that it is as far as its cache, it must have brought all that the cache had by then."""
+
+    async def main() -> None:
+        async with open_cluster(random=Random(1), watch_cache=cached) as cluster, trio.open_nursery() as nursery:
+            source = cluster.resource("v1", "pods").lister_watcher()
+            reached = (await source.list()).revision
+            events = 0
+
+            async def write() -> None:
+                for number in range(200):
+                    await cluster.etcd.put(f"/registry/pods/team-a/p{number % 7}", b"{}")
+
+            async def ask() -> None:
+                while True:
+                    await source.request_progress()
+                    await trio.lowlevel.checkpoint()
+                    stream.tell()
+
+            async with source.watch(reached) as stream:
+                nursery.start_soon(write)
+                nursery.start_soon(ask)
+                while events < 200:
+                    changes = await stream.receive()
+                    assert all(reached < event.revision <= changes.revision for event in changes.events)
+                    assert changes.revision >= reached
+                    reached = changes.revision
+                    events += len(changes.events)
+                nursery.cancel_scope.cancel()
+
+    run_trio(main)
+
+
+def test_what_is_said_to_be_complete_is_complete_when_asked_in_the_midst_of_writes(run_trio):
+    """An event is published between the asking and the answer: it goes first, or the answer is a lie."""
+
+    async def main() -> None:
+        async with open_cluster(random=Random(1), checks_namespaces=False) as cluster, trio.open_nursery() as nursery:
+            pods = cluster.resource("v1", "pods")
+            source = pods.lister_watcher()
+            await pods.create(pod("a"), "team-a")
+
+            async def ask() -> None:
+                while True:
+                    await source.request_progress()
+                    await trio.lowlevel.checkpoint()
+
+            async def write() -> None:
+                for number in range(200):
+                    await pods.patch("a", {"metadata": {"labels": {"n": str(number)}}}, "team-a")
+
+            complete = (await source.list()).revision
+            async with source.watch(complete) as stream:
+                nursery.start_soon(ask)
+                nursery.start_soon(write)
+                while complete < 200:
+                    changes = await stream.receive()
+                    assert all(event.revision > complete for event in changes.events)
+                    complete = changes.revision
+            nursery.cancel_scope.cancel()
 
     run_trio(main)

@@ -107,3 +107,27 @@ def test_an_informer_runs_once(run_trio):
             nursery.cancel_scope.cancel()
 
     run_trio(main)
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_who_waits_for_a_revision_of_something_else_does_not_wait_for_a_bookmark(run_trio, cached):
+    """The source is asked meanwhile: what was written is nothing that this informer mirrors."""
+
+    async def main() -> None:
+        async with (
+            open_cluster(random=Random(1), checks_namespaces=False, watch_cache=cached) as cluster,
+            trio.open_nursery() as nursery,
+        ):
+            informer = SharedInformer(cluster.resource("v1", "pods").lister_watcher(), random=Random(2))
+            await nursery.start(informer.run)
+            made = await cluster.resource("v1", "configmaps").create({"metadata": {"name": "other"}}, "team-a")
+            begun_s = trio.current_time()
+            await informer.wait_until_revision(int(made["metadata"]["resourceVersion"]))
+            assert trio.current_time() - begun_s < 1
+            with trio.move_on_after(1) as gives_up:
+                await informer.wait_until_revision(cluster.etcd.revision + 1)
+            assert gives_up.cancelled_caught
+            assert not informer._waiting, "who has given up is not waited for"
+            nursery.cancel_scope.cancel()
+
+    run_trio(main)

@@ -129,6 +129,7 @@ def test_the_first_list_asks_for_what_its_owner_chose_and_for_500_objects_a_page
 
 
 def test_changes_are_applied_whole_and_in_order_and_bookmarks_move_the_revision() -> None:
+    """[9.5 TestReflectorListAndWatch*]"""
     source = ScriptedSource([page(9, a=3)], [[put(10, "b", "c"), mark(15), deleted(16, "a"), mark(16), 5.0]])
     store = DictStore()
     played = play(source, store)
@@ -177,6 +178,7 @@ def test_started_is_told_when_the_first_list_is_in_the_store() -> None:
     "lost", [trio.EndOfChannel(), trio.BrokenResourceError(), ConnectionResetError(), trio.TooSlowError()]
 )
 def test_a_lost_stream_is_opened_again_at_once_from_the_last_revision_without_a_list(lost: Exception) -> None:
+    """[9.5 TestReflectorHandleWatch*]"""
     source = ScriptedSource([page(9)], [[put(10, "a"), mark(17), lost], [put(18, "b"), 3.0, lost]])
     store = DictStore()
     played = play(source, store)
@@ -191,7 +193,10 @@ def test_a_lost_stream_is_opened_again_at_once_from_the_last_revision_without_a_
 def test_a_stream_that_ends_within_a_second_with_nothing_new_is_waited_for(
     lived_s: float, again_s: float, brought: list[Changes | Exception | float]
 ) -> None:
-    """Else a source that hangs up at once would be asked without a pause. Both sides of the second."""
+    """Else a source that hangs up at once would be asked without a pause. Both sides of the second.
+
+    [9.5 TestReflectorHandleWatch*]
+    """
     source = ScriptedSource([page(9)], [[*brought, lived_s, trio.EndOfChannel()]])
     play(source, DictStore())
     assert [each.at_s for each in source.asked[1:]] == pytest.approx([0, again_s])
@@ -224,6 +229,7 @@ def test_a_source_that_says_when_to_come_back_is_not_asked_sooner_nor_later_than
 
 
 def test_a_source_that_becomes_unready_while_it_is_watched_is_resumed_after_a_wait() -> None:
+    """[9.5 TestNoRelistOnTooManyRequests] [9.5 TestBackoffOnTooManyRequests]"""
     source = ScriptedSource([page(9)], [[put(10, "a"), NotReady("restarting")]])
     played = play(source, DictStore())
     assert [(each.at_s, each.watch_from) for each in source.asked[1:]] == [(0, 9), (1.0, 10)]
@@ -282,6 +288,7 @@ def test_the_owner_is_not_told_of_failures_before_the_first_list() -> None:
     ],
 )
 def test_what_cannot_be_used_is_not_applied_but_listed_again(answer: Changes | Exception) -> None:
+    """[9.5 TestReflectorReplacesStoreOnUnsafeDelete]"""
     store = DictStore()
     source = ScriptedSource([page(9), page(12, a=11)], [[answer]])
     played = play(source, store)
@@ -295,7 +302,10 @@ def test_what_cannot_be_used_is_not_applied_but_listed_again(answer: Changes | E
 
 @pytest.mark.parametrize("refusal", [EXPIRED, TOO_LARGE])
 def test_a_resource_version_that_cannot_be_had_is_dropped_for_the_latest_once_at_once(refusal: Exception) -> None:
-    """The latest is then what is asked for until a list succeeds; after it, "not older than" counts again."""
+    """The latest is then what is asked for until a list succeeds; after it, "not older than" counts again.
+
+    [9.5 TestReflectorExpiredExactResourceVersion] [9.5 TestReflectorFullListIfTooLarge]
+    """
     source = ScriptedSource(
         [page(9), refusal, refusal, OSError(), page(30), page(40)], [[put(12, "a"), EXPIRED], [35.0, EXPIRED]]
     )
@@ -312,6 +322,7 @@ def test_a_resource_version_that_cannot_be_had_is_dropped_for_the_latest_once_at
 
 
 def test_a_revision_compacted_between_two_pages_is_listed_whole_at_once_at_the_same_resource_version() -> None:
+    """[9.5 TestReflectorFullListIfExpired]"""
     source = ScriptedSource([page(9, "p2", a=1), EXPIRED, page(14, a=1, b=13)])
     store = DictStore()
     play(source, store, first_list="0")
@@ -343,6 +354,7 @@ def test_a_list_that_fails_is_asked_for_again_after_a_wait(error: Exception) -> 
 
 
 def test_the_waits_grow_and_begin_anew_after_two_quiet_minutes() -> None:
+    """[9.5 TestNewReflectorWithCustomBackoff]"""
     failures = [OSError() for _ in range(8)]
     source = ScriptedSource([*failures, page(9), page(30)], [[120.1, EXPIRED]])
     play(source, DictStore(), seconds=1000)
@@ -387,6 +399,7 @@ def test_a_pause_of_its_own_is_the_wait_between_rounds_and_no_refused_watch_make
 
 
 def test_no_watch_is_held_open_during_a_wait() -> None:
+    """[9.5 TestReflectorWatchHandler*]"""
     source = ScriptedSource([page(9), page(30)], [[EXPIRED]])
     reflector = Reflector(source, DictStore(), random=Random(1), backoff=PLAIN)
 
@@ -483,7 +496,10 @@ def test_what_cannot_be_meant_is_refused_at_once(wrong: dict[str, Any]) -> None:
 
 
 def test_a_cancellation_at_any_await_leaves_the_store_as_one_of_the_writes_left_it() -> None:
-    """Each answer takes a second, so each half second is another await; nothing is written after the end."""
+    """Each answer takes a second, so each half second is another await; nothing is written after the end.
+
+    [9.5 TestReflectorWatchStopped*]
+    """
 
     def source() -> ScriptedSource:
         return ScriptedSource(

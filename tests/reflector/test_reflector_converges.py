@@ -343,7 +343,10 @@ def test_after_any_script_the_store_equals_the_source_and_no_revision_ever_fell(
 def test_a_reflector_that_is_cancelled_at_any_moment_leaves_a_whole_store_and_writes_no_more(
     script: list[tuple[tuple[str, object], float]], cut_s: float, seed: int
 ) -> None:
-    """That the store is whole is judged at each of its writes; that none is missing from the count, here."""
+    """That the store is whole is judged at each of its writes; that none is missing from the count, here.
+
+    [9.5 TestReflectorStopWatch]
+    """
 
     async def main() -> None:
         source = ModelSource()

@@ -82,15 +82,25 @@ def _unreadable(what: str) -> BadRequest:
 def _applied(document: Any, operation: dict[str, Any]) -> Any:
     if operation.get("op") == "test":
         # The library finds 1 and true equal, as Python does.
-        found = jsonpatch.JsonPointer(_pointer(operation, "path")).resolve(document)
+        found = _found(document, operation, "path")
         if not is_same(found, operation.get("value")):
             raise rejected()
         return document
+    if operation.get("op") == "move":
+        _found(document, operation, "from")
     return jsonpatch.apply_patch(document, [operation], in_place=True)
 
 
 def _size(document: Any, operation: dict[str, Any]) -> int:
-    return len(msgspec.json.encode(jsonpatch.JsonPointer(_pointer(operation, "from")).resolve(document)))
+    return len(msgspec.json.encode(_found(document, operation, "from")))
+
+
+def _found(document: Any, operation: dict[str, Any], name: str) -> Any:
+    """What stands where the operation's member points. The place behind a list's last item holds nothing."""
+    found = jsonpatch.JsonPointer(_pointer(operation, name)).resolve(document)
+    if not isinstance(found, dict | list | str | int | float | None):
+        raise rejected()
+    return found
 
 
 def _pointer(operation: dict[str, Any], name: str) -> str:
