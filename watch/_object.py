@@ -105,13 +105,13 @@ class ObjectReader:
         read_from: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.fields: tuple[str, ...] = tuple(path for path in fields if path not in METADATA_FIELDS)
-        places = {path: tuple((read_from or {}).get(path, (path,))) for path in self.fields}
-        tree = _tree([place for found in places.values() for place in found])
+        renamed = {path: tuple(read_from[path]) for path in self.fields if read_from and path in read_from}
+        tree = _tree([place for path in self.fields for place in renamed.get(path, (path,))])
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
             _head_type("Head", tree, metadata=True), strict=True
         )
         self._shared_labels = _Shared()
-        self._fields = _SharedFields(tree, dict(absent or {}), places) if tree else None
+        self._fields = _SharedFields(tree, dict(absent or {}), renamed, self.fields) if tree else None
         self._namespace = ""
 
     def read(self, key: str, raw: bytes, revision: int) -> Object:
@@ -174,10 +174,12 @@ class _SharedFields(_Shared):
 
     __slots__ = ("_parts", "_values")
 
-    def __init__(self, tree: _Tree, absent: dict[str, str], places: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(
+        self, tree: _Tree, absent: dict[str, str], renamed: dict[str, tuple[str, ...]], fields: tuple[str, ...]
+    ) -> None:
         super().__init__()
-        are_named_so = all(found == (path,) for path, found in places.items())
-        self._values = _extractor(tree, absent) if are_named_so else _renamed(_extractor(tree, {}), absent, places)
+        values = _extractor(tree, absent)
+        self._values = _renaming(values, renamed, fields) if renamed else values
         self._parts = attrgetter(*(f"f{index}" for index in range(len(tree))))
 
     def of(self, head: Any) -> dict[str, str]:
@@ -254,21 +256,24 @@ def _extractor(tree: _Tree, absent: dict[str, str]) -> Callable[[Any], tuple[dic
     return values
 
 
-def _renamed(
-    values: Callable[[Any], tuple[dict[str, str], bool]], absent: dict[str, str], places: Mapping[str, tuple[str, ...]]
+def _renaming(
+    values: Callable[[Any], tuple[dict[str, str], bool]], renamed: dict[str, tuple[str, ...]], fields: tuple[str, ...]
 ) -> Callable[[Any], tuple[dict[str, str], bool]]:
-    """The function's values by the names of fields: of each field's places, the first that has something."""
+    """The same, where some fields are called otherwise than the places that they are read from."""
+    only_read = [place for places in renamed.values() for place in places if place not in fields]
 
-    def renamed(head: Any) -> tuple[dict[str, str], bool]:
-        at, are_texts = values(head)
-        found = absent.copy()
-        for path, ways in places.items():
-            there = [at[place] for place in ways if place in at]
-            if there:
-                found[path] = next(filter(None, there), found.get(path, ""))
+    def named(head: Any) -> tuple[dict[str, str], bool]:
+        found, are_texts = values(head)
+        for path, places in renamed.items():
+            for place in places:
+                if value := found.get(place):
+                    found[path] = value
+                    break
+        for place in only_read:
+            found.pop(place, None)
         return found, are_texts
 
-    return renamed
+    return named
 
 
 def _groups(

@@ -9,9 +9,9 @@ import pytest
 import trio
 
 from cacher import Cluster, Resource, open_cluster
-from cacher._resource_source import HEARTBEAT_S
+from cacher._resource_source import HEARTBEAT_S, _Stream
 from reflector import Changes, Client, PartClient, ResourceClient, StreamingListerWatcher
-from watch import InvalidSelector
+from watch import Event, EventType, InvalidSelector, Object, bookmark
 
 
 def pod(name: str, **labels: str) -> dict[str, Any]:
@@ -95,6 +95,8 @@ def test_lists_in_pages_are_of_one_revision_and_of_the_selection_alone(run_trio,
             newer = await source.list(resource_version=str(first.revision + 1))
             assert [obj.name for obj in newer.objects] == ["a", "b"]
             assert newer.revision >= first.revision + 1
+            part = await source.list(resource_version=str(first.revision), page_size=2)
+            assert part.revision > first.revision, "not older than, and not just at"
 
     run_trio(main)
 
@@ -117,6 +119,24 @@ def test_a_streamed_state_ends_with_its_revision_and_goes_on(run_trio, cached):
                 await pods.create(pod("c", app="x"), "team-a")
                 after = await stream.receive()
                 assert (told(after), after.revision) == ([("ADDED", "c")], cluster.etcd.revision)
+
+    run_trio(main)
+
+
+def test_what_comes_with_the_end_of_a_state_is_told_after_it(run_trio):
+    """A store brings all that is there at once."""
+
+    def at(revision: int) -> Event:
+        return Event(EventType.ADDED, Object(f"/p{revision}", revision, b"{}", name=f"p{revision}"), revision)
+
+    class AtOnce:
+        async def receive_batch(self) -> tuple[Event, ...]:
+            return (at(3), bookmark(7, initial_events_end=True), at(8), at(9))
+
+    async def main() -> None:
+        stream = _Stream(AtOnce(), 0, None)  # type: ignore[arg-type]
+        assert await stream.receive() == Changes((at(3),), 7)
+        assert await stream.receive() == Changes((at(8), at(9)), 9)
 
     run_trio(main)
 

@@ -385,7 +385,7 @@ def test_a_handler_of_plain_functions_leaves_the_others_their_turns(run_trio):
             while not registration.has_synced:
                 await trio.lowlevel.checkpoint()
                 turns += 1
-        assert turns >= 6400 / CALLS_PER_TURN
+        assert turns >= 6400 / CALLS_PER_TURN - 2
 
     run_trio(main)
 

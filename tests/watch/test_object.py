@@ -238,3 +238,20 @@ def test_values_that_python_holds_equal_are_shared_by_no_two_objects():
     for _ in range(2):
         assert [read(value) for value in spellings] == wanted
     assert [read(value) for value in reversed(spellings)] == wanted[::-1]
+
+
+def test_a_field_may_be_called_otherwise_than_where_it_stands_and_the_first_place_that_has_something_counts():
+    reader = ObjectReader(
+        ("source", "reporter", "done"),
+        absent={"done": "0"},
+        read_from={"source": ("source.component", "reporter"), "done": ("status.succeeded",)},
+    )
+
+    def fields(raw: bytes) -> dict[str, str]:
+        return reader.read("/k", raw, 1).fields
+
+    assert fields(b'{"source":{"component":"a"},"reporter":"b"}') == {"source": "a", "reporter": "b", "done": "0"}
+    assert fields(b'{"source":{"component":""},"reporter":"b"}') == {"source": "b", "reporter": "b", "done": "0"}
+    assert fields(b'{"status":{"succeeded":3},"source":{}}') == {"done": "3"}
+    assert fields(b"{}") == {"done": "0"}
+    assert fields(b'{"source":{"component":"a"},"reporter":"b"}') == {"source": "a", "reporter": "b", "done": "0"}

@@ -44,6 +44,20 @@ def test_a_set_that_was_there_before_the_deployment_is_found_and_not_made_again(
     assert cluster.revision() == 1
 
 
+def test_a_rollout_that_came_to_its_end_stays_there_when_pods_fall_ill_and_recover():
+    cluster = settled()
+    [uid] = cluster.sets
+    for ready in ([False, False, True], [True, False, True], [True, True, True]):
+        for one, is_ready in zip(cluster.pods.values(), ready, strict=True):
+            one["ready"] = is_ready
+        cluster.count(uid)
+        cluster.step_deployment()
+        assert cluster.condition("Progressing") == ("True", "NewReplicaSetAvailable")
+        assert cluster.condition("Available") == (
+            ("True", "MinimumReplicasAvailable") if all(ready) else ("False", "MinimumReplicasUnavailable")
+        )
+
+
 def test_pods_that_are_there_and_never_become_available_are_no_success():
     cluster = SmallCluster(deployment())
     cluster.settle(pods_start=False)
