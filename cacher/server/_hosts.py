@@ -7,7 +7,6 @@ its Origin, gives it away.
 from __future__ import annotations
 
 import ipaddress
-import urllib.parse
 
 from ._request import Head
 
@@ -17,8 +16,9 @@ def is_foreign(head: Head) -> bool:
     host = head.header("host")
     if host and not is_loopback(_name_of(host)):
         return True
-    origin = head.header("origin")
-    return bool(origin) and not is_loopback(urllib.parse.urlsplit(origin).hostname or "")
+    # A page that another server of this machine shows is foreign too: whoever made it need not be its user.
+    origin = head.header("origin").lower()
+    return bool(origin) and origin != f"http://{host.lower()}"
 
 
 def is_loopback(name: str) -> bool:
@@ -32,7 +32,8 @@ def is_loopback(name: str) -> bool:
 
 
 def _name_of(host: str) -> str:
-    """The host of `host:port`."""
+    """The host of `host:port`; "" where it is neither a name nor an address."""
     if host.startswith("["):
-        return host.partition("]")[0] + "]"
+        name, bracket, port = host.partition("]")
+        return name + bracket if not port or port.startswith(":") else ""
     return host.rpartition(":")[0] if ":" in host else host
