@@ -1,5 +1,4 @@
-"""What stands between a cache and a controller, each by itself: the work queue, the store with its indexes, the informer, the
-controller.
+"""What stands between a cache and a controller: work queue, store with its indexes, informer, controller, each by itself.
 
 The queue is measured inside trio on the real clock. Time is that of the processor: all of it is one busy thread, and so others
 who share the machine count less. Decoding is left out, as it is in the figures beside.
@@ -73,10 +72,10 @@ def parts(*, quick: bool = False) -> Iterator[Part]:
 def measure_part(part: Part) -> list[Rate]:
     """Its rows, once."""
     gc.collect()
-    if part.name == "informer":
-        return [Rate(name, per_s) for name, per_s in trio.run(measure_informers, part.size)]
     if part.name == "store":
         return _store(part.size)
+    if part.name == "informer":
+        return [Rate(name, per_s) for name, per_s in trio.run(measure_informers, part.size)]
     return trio.run(_queue if part.name == "queue" else _controller, part.size)
 
 

@@ -102,6 +102,7 @@ class Snapshot:
         self._objects: dict[str, Object] = {}
         self._sorted = SortedObjects()
         self._indexed = tuple(indexed)
+        self._by_metadata = any(path.startswith("metadata.") for path in self._indexed)
         self._index: dict[IndexKey, SortedKeys[str]] = {}
 
     def __len__(self) -> int:
@@ -132,8 +133,9 @@ class Snapshot:
         previous = self._objects.get(obj.key)
         self._objects[obj.key] = obj
         self._sorted.put(obj)
-        for path in self._indexed:
-            self._reindex(path, obj.key, previous, obj)
+        if self._indexed and (previous is None or previous.fields is not obj.fields or self._by_metadata):
+            for path in self._indexed:
+                self._reindex(path, obj.key, previous, obj)
         return previous
 
     def remove(self, key: str) -> Object | None:

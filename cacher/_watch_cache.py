@@ -18,6 +18,7 @@ import trio
 from reflector import Changes, Replacement
 from watch import (
     Event,
+    EventType,
     Expired,
     Object,
     Selector,
@@ -93,15 +94,12 @@ class WatchCache:
         snapshot, ring = self.snapshot, self.ring
         events = []
         for change in changes.events:
-            event = underlying_event(change, snapshot.get(change.object.key))
-            if event is None:
-                continue
-            ring.append(event, now)
-            if event.type == "DELETED":
-                snapshot.remove(event.object.key)
-            else:
-                snapshot.put(event.object)
-            events.append(event)
+            obj = change.object
+            was = snapshot.remove(obj.key) if change.type is EventType.DELETED else snapshot.put(obj)
+            event = underlying_event(change, was)
+            if event is not None:
+                ring.append(event, now)
+                events.append(event)
         self.advance(changes.revision)
         return events
 

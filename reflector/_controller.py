@@ -326,10 +326,10 @@ class Controller:
             return ()
         return tuple([one.name for one in self.informers if not one.is_live(self._live_within_s)])
 
-    async def _wait_until_live(self, *, or_over: bool = False) -> None:
-        """Return when all are live. `or_over`: or when the queue is shut down and has no more keys."""
+    async def _wait_until_live(self) -> None:
+        """A worker waits here with its key: all keys will be worked on, once there is something to go by."""
         silent = self._not_live()
-        while silent and not (or_over and self.queue.is_shut_down and not len(self.queue)):
+        while silent:
             if not self._is_paused:
                 self._is_paused = True
                 self._counts.pauses += 1
@@ -337,7 +337,7 @@ class Controller:
                 LOG.warning("%s reconciles nothing: %s not live for %g s", self.name, shown, self._live_within_s)
             await trio.sleep(LIVE_POLL_S)
             silent = self._not_live()
-        if self._is_paused and not silent:
+        if self._is_paused:
             self._is_paused = False
             LOG.warning("%s reconciles again", self.name)
 
@@ -345,13 +345,12 @@ class Controller:
 
     async def _work(self) -> None:
         while True:
-            await self._wait_until_live(or_over=True)
             try:
                 key = await self.queue.get()
             except QueueShutDown:
                 return
             try:
-                await self._wait_until_live()  # it may have fallen silent while this worker waited for a key
+                await self._wait_until_live()
                 if not (self._gate.holds(key) or self._is_expecting(key)):
                     await self._turn(key)
             finally:

@@ -163,6 +163,7 @@ PURE = [
     "cacher/controllers/_workload_template.py",
     "cacher/controllers/_*_decision.py",
     "cacher/controllers/_deployment_*.py",
+    "cacher/controllers/_cron_times.py",
     "cacher/controllers/_job_counting.py",
     "cacher/controllers/_conditions.py",
     "cacher/controllers/_endpoints.py",

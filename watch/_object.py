@@ -6,10 +6,12 @@ one pass over the bytes and a handful of strings. Whoever needs more calls `Obje
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, final
 
 import msgspec
+from msgspec.structs import astuple
 
 from ._errors import ObjectDecodeError
 
@@ -103,14 +105,13 @@ class ObjectReader:
         read_from: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.fields: tuple[str, ...] = tuple(path for path in fields if path not in METADATA_FIELDS)
-        places = [(path, place) for path in self.fields for place in reversed((read_from or {}).get(path, (path,)))]
-        tree = _tree([place for _, place in places])
+        renamed = {path: tuple(read_from[path]) for path in self.fields if read_from and path in read_from}
+        tree = _tree([place for path in self.fields for place in renamed.get(path, (path,))])
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
             _head_type("Head", tree, metadata=True), strict=True
         )
-        self._values: Callable[[Any], dict[str, str]] = _extractor(tree, places, dict(absent or {}))
         self._shared_labels = _Shared()
-        self._shared_fields = _Shared()
+        self._fields = _SharedFields(tree, dict(absent or {}), renamed, self.fields) if tree else None
         self._namespace = ""
 
     def read(self, key: str, raw: bytes, revision: int) -> Object:
@@ -125,7 +126,7 @@ class ObjectReader:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ObjectDecodeError(key, revision, str(error)) from error
         meta: _Metadata = head.metadata or _Metadata()
-        fields = self._shared_fields.of(self._values(head)) if self.fields else _NO_FIELDS
+        fields = self._fields.of(head) if self._fields is not None else _NO_FIELDS
         labels = self._shared_labels.of(meta.labels) if meta.labels else _NO_LABELS
         name, namespace, uid = meta.name or "", meta.namespace or "", meta.uid or ""
         if namespace == self._namespace:
@@ -144,7 +145,7 @@ class _Shared:
     __slots__ = ("_asked", "_is_worth_it", "_known")
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, ...], dict[str, str]] = {}  # by the names, then the values
+        self._known: dict[Any, dict[str, str]] = {}
         self._asked = 0
         self._is_worth_it = True
 
@@ -155,15 +156,47 @@ class _Shared:
         self._asked += 1
         items = (*found, *found.values())
         known = self._known.get(items)
-        if known is not None:
-            return known
+        return known if known is not None else self._keep(items, found)
+
+    def _keep(self, key: Any, found: dict[str, str]) -> dict[str, str]:
         if len(self._known) >= SHARED_MAX:
             self._known.clear()
             self._is_worth_it = self._asked > 2 * SHARED_MAX
             self._asked = 0
         if self._is_worth_it:
-            self._known[items] = found
+            self._known[key] = found
         return found
+
+
+@final
+class _SharedFields(_Shared):
+    """The field values of decoded heads: worked out once for all that have the same."""
+
+    __slots__ = ("_parts", "_values")
+
+    def __init__(
+        self, tree: _Tree, absent: dict[str, str], renamed: dict[str, tuple[str, ...]], fields: tuple[str, ...]
+    ) -> None:
+        super().__init__()
+        values = _extractor(tree, absent)
+        self._values = _renaming(values, renamed, fields) if renamed else values
+        self._parts = attrgetter(*(f"f{index}" for index in range(len(tree))))
+
+    def of(self, head: Any) -> dict[str, str]:
+        """The values of `head`. Cost: O(fields), about 0.4 µs where they are known and 1.3 µs where not."""
+        if not self._is_worth_it:
+            return self._values(head)[0]
+        self._asked += 1
+        key = self._parts(head)
+        try:
+            known = self._known.get(key)
+        except TypeError:  # a list or an object where a scalar is meant
+            return self._values(head)[0]
+        if known is not None:
+            return known
+        found, are_texts = self._values(head)
+        # Only texts are kept: 1, 1.0 and true are equal as keys, and are not as fields.
+        return self._keep(key, found) if are_texts else found
 
 
 _Tree = dict[str, Any]  # a path's segments, nested; a leaf is None
@@ -181,51 +214,78 @@ def _tree(paths: Sequence[str]) -> _Tree:
 
 
 def _head_type(name: str, tree: _Tree, *, metadata: bool = False) -> type[msgspec.Struct]:
-    """A Struct with a member a segment. Members are numbered, since a JSON name need not be a Python one."""
+    """A Struct with a member a segment, leaves last. Members are numbered, since a JSON name need not be a Python one."""
     members: list[tuple[str, Any, Any]] = [("metadata", _Metadata | None, None)] if metadata else []
     renames = {"metadata": "metadata"} if metadata else {}
-    for index, (segment, below) in enumerate(tree.items()):
+    ordered = sorted(tree.items(), key=lambda item: item[1] is None)
+    for index, (segment, below) in enumerate(ordered):
         kind: Any = FieldValue | dict[str, Any] | list[Any] if below is None else (_head_type(segment, below) | None)
         members.append((f"f{index}", kind, None))
         renames[f"f{index}"] = segment
     return msgspec.defstruct(name, members, rename=renames, frozen=True, gc=False)
 
 
-def _extractor(
-    tree: _Tree, places: Sequence[tuple[str, str]], absent: dict[str, str]
-) -> Callable[[Any], dict[str, str]]:
-    """A function from a decoded head to its field values. What has none is left out, unless `absent` names its value.
+def _extractor(tree: _Tree, absent: dict[str, str]) -> Callable[[Any], tuple[dict[str, str], bool]]:
+    """A function from a decoded head to its field values, and whether all are texts. What has none is left out, unless
+    `absent` names its value.
 
-    Of the places of a field the last one counts that has something.
+    The members of a struct are read at once: one by one they would cost more than decoding them did.
     """
-    ways = [(path, _way(tree, place)) for path, place in places]
+    groups = list(_groups(tree))
 
-    def values(head: Any) -> dict[str, str]:
-        found = absent.copy()
-        for path, way in ways:
+    def values(head: Any) -> tuple[dict[str, str], bool]:
+        found, are_texts = absent.copy(), True
+        for way, first, paths in groups:
             node = head
             for member in way:
                 node = getattr(node, member)
                 if node is None:
                     break
             else:
-                if type(node) is str:
-                    if node or path not in found:
-                        found[path] = node
-                elif not isinstance(node, (dict, list)):
-                    found[path] = _text(node)
-        return found
+                for path, value in zip(paths, astuple(node)[first:], strict=False):
+                    if value is None:
+                        continue
+                    if type(value) is str:
+                        found[path] = value
+                    else:
+                        are_texts = False
+                        if not isinstance(value, (dict, list)):
+                            found[path] = _text(value)
+        return found, are_texts
 
     return values
 
 
-def _way(tree: _Tree, path: str) -> tuple[str, ...]:
-    way = []
-    node: Any = tree
-    for segment in path.split("."):
-        way.append(f"f{list(node).index(segment)}")
-        node = node[segment]
-    return tuple(way)
+def _renaming(
+    values: Callable[[Any], tuple[dict[str, str], bool]], renamed: dict[str, tuple[str, ...]], fields: tuple[str, ...]
+) -> Callable[[Any], tuple[dict[str, str], bool]]:
+    """The same, where some fields are called otherwise than the places that they are read from."""
+    only_read = [place for places in renamed.values() for place in places if place not in fields]
+
+    def named(head: Any) -> tuple[dict[str, str], bool]:
+        found, are_texts = values(head)
+        for path, places in renamed.items():
+            for place in places:
+                if value := found.get(place):
+                    found[path] = value
+                    break
+        for place in only_read:
+            found.pop(place, None)
+        return found, are_texts
+
+    return named
+
+
+def _groups(
+    tree: _Tree, way: tuple[str, ...] = (), above: str = ""
+) -> Iterator[tuple[tuple[str, ...], int, tuple[str, ...]]]:
+    """For each struct with leaves: the members that lead to it, its first leaf's place, and the paths of its leaves, in order."""
+    leaves = tuple(f"{above}{segment}" for segment, below in tree.items() if below is None)
+    parents = [(segment, below) for segment, below in tree.items() if below is not None]
+    if leaves:
+        yield way, len(parents) + (not way), leaves
+    for index, (segment, below) in enumerate(parents):
+        yield from _groups(below, (*way, f"f{index}"), f"{above}{segment}.")
 
 
 def _text(value: FieldValue) -> str:

@@ -17,6 +17,8 @@ from __future__ import annotations
 from ._cluster_controllers import ClusterControllers as ClusterControllers
 from ._cluster_controllers import ClusterOptions as ClusterOptions
 from ._cluster_controllers import cluster_controllers as cluster_controllers
+from ._cron_job import CronJobController as CronJobController
+from ._cron_job import CronJobOptions as CronJobOptions
 from ._daemon_set import DaemonSetController as DaemonSetController
 from ._daemon_set import DaemonSetOptions as DaemonSetOptions
 from ._deployment import DeploymentController as DeploymentController

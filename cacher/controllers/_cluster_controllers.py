@@ -1,6 +1,6 @@
 """All controllers that make a cluster live, on one set of informers: what kube-controller-manager, kube-scheduler and kubelets do.
 
-ClusterControllers ─ SharedInformers ─┬─ deployments, ReplicaSets, stateful sets, daemon sets, jobs
+ClusterControllers ─ SharedInformers ─┬─ deployments, ReplicaSets, stateful sets, daemon sets, jobs, cron jobs
                                       ├─ scheduler, kubelets of nodes that are not there, node lifecycle
                                       └─ garbage collector, namespaces and what is in each, endpoint slices
 """
@@ -19,6 +19,7 @@ from reflector import Client, Controller, ControllerStatistics, SharedInformers
 
 from .._clock import Clock
 from ..storage._nursery import open_service_nursery
+from ._cron_job import CronJobController, CronJobOptions
 from ._daemon_set import DaemonSetController, DaemonSetOptions
 from ._deployment import DeploymentController, DeploymentOptions
 from ._endpoint_slices import EndpointSliceController, EndpointSliceOptions
@@ -42,6 +43,7 @@ class ClusterOptions(msgspec.Struct, frozen=True, kw_only=True):
     stateful_sets: StatefulSetOptions | None = StatefulSetOptions()
     daemon_sets: DaemonSetOptions | None = DaemonSetOptions()
     jobs: JobOptions | None = JobOptions()
+    cron_jobs: CronJobOptions | None = CronJobOptions()
     scheduler: SchedulerOptions | None = SchedulerOptions()
     kubelets: KubeletOptions | None = KubeletOptions()
     node_lifecycle: NodeLifecycleOptions | None = NodeLifecycleOptions()
@@ -93,9 +95,11 @@ class ClusterControllers:
                 nursery.start_soon(one.run, name=one.name)
 
     def statistics(self) -> tuple[ControllerStatistics, ...]:
-        """What each does that has a queue of its own."""
-        found = [getattr(one, "controller", None) for one in self.running]
-        return tuple(one.statistics() for one in found if isinstance(one, Controller))
+        """What each does that has a queue of its own, or several."""
+        found: list[Controller] = []
+        for one in self.running:
+            found += getattr(one, "controllers", None) or (getattr(one, "controller"),)  # noqa: B009 - some have several
+        return tuple(one.statistics() for one in found)
 
 
 def _made(
@@ -113,6 +117,7 @@ def _made(
     add(StatefulSetController, options.stateful_sets, clock=clock)
     add(DaemonSetController, options.daemon_sets, clock=clock)
     add(JobController, options.jobs, clock=clock)
+    add(CronJobController, options.cron_jobs, clock=clock)
     add(Scheduler, options.scheduler, clock=clock)
     add(SimulatedKubelets, options.kubelets, clock=clock)
     add(NodeLifecycleController, options.node_lifecycle, clock=clock)

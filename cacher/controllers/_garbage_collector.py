@@ -21,12 +21,12 @@ from typing import Any, final
 import msgspec
 import trio
 
-from reflector import Client, Controller, JSONObject, ResourceClient, Result, SharedInformers, Tombstone
-from watch import NotFound, Object, UnknownResource
+from reflector import Client, Controller, JSONObject, Registration, ResourceClient, Result, SharedInformers
+from watch import NotFound, UnknownResource
 
 from ._metadata import FOREGROUND, ORPHAN, Metadata, OwnerReference, metadata_of, read_metadata
 from ._owner_graph import Fate, Node, OwnerGraph, OwnerState, Verdict, owner_state, verdict
-from ._reads import last_of
+from ._reads import Feed
 from ._served import BUILT_IN, DEFINITIONS, Kinds, ServedResource, served_by
 
 LOG = logging.getLogger("cacher.controllers")
@@ -79,11 +79,23 @@ class GarbageCollector:
             for registration in [self._mirror(resource) for resource in mirrored]:
                 await registration.wait_until_synced()
         if DEFINITIONS in self._kinds.served:
-            self._informers.informer(DEFINITIONS.version, DEFINITIONS.plural).add_handler(_Definitions(self))
+            definitions = self._informers.informer(DEFINITIONS.version, DEFINITIONS.plural)
+            definitions.add_handler(
+                Feed(
+                    self.name,
+                    lambda _, new: self.serve(new.name, served_by(new.parse())),
+                    lambda last: self.serve(last.name, None),
+                )
+            )
         await self.controller.run()
 
-    def _mirror(self, resource: ServedResource) -> Any:
-        return self._informers.informer(resource.version, resource.plural).add_handler(_Feed(self, resource))
+    def _mirror(self, resource: ServedResource) -> Registration:
+        feed = Feed(
+            self.name,
+            lambda _, new: self.look_at(self.graph.observe(resource, read_metadata(new.raw))),
+            lambda last: self.look_at(self.graph.forget(last.uid)),
+        )
+        return self._informers.informer(resource.version, resource.plural).add_handler(feed)
 
     def look_at(self, uids: Iterable[str]) -> None:
         """Have these looked at."""
@@ -235,37 +247,3 @@ def _without(obj: JSONObject, owners: Iterable[OwnerReference]) -> list[JSONObje
 def _unblocking(obj: JSONObject) -> list[JSONObject]:
     """The object's references, none of which blocks its owner."""
     return [{**one, "blockOwnerDeletion": False} for one in obj["metadata"].get("ownerReferences") or ()]
-
-
-class _Feed:
-    """What an informer tells, into the graph. It never waits."""
-
-    def __init__(self, collector: GarbageCollector, resource: ServedResource) -> None:
-        self._collector = collector
-        self._resource = resource
-
-    def on_add(self, obj: Object, is_in_initial_list: bool) -> None:
-        collector = self._collector
-        collector.look_at(collector.graph.observe(self._resource, read_metadata(obj.raw)))
-
-    def on_update(self, old: Object, new: Object) -> None:
-        self.on_add(new, False)
-
-    def on_delete(self, obj: Object | Tombstone) -> None:
-        self._collector.look_at(self._collector.graph.forget(last_of(obj).uid))
-
-
-class _Definitions:
-    """What is defined, into what is mirrored."""
-
-    def __init__(self, collector: GarbageCollector) -> None:
-        self._collector = collector
-
-    def on_add(self, obj: Object, is_in_initial_list: bool) -> None:
-        self._collector.serve(obj.name, served_by(obj.parse()))
-
-    def on_update(self, old: Object, new: Object) -> None:
-        self._collector.serve(new.name, served_by(new.parse()))
-
-    def on_delete(self, obj: Object | Tombstone) -> None:
-        self._collector.serve(last_of(obj).name, None)

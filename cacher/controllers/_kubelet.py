@@ -33,6 +33,9 @@ from ._pod_runs import Act, Host, Plan, Stage
 from ._simulated_nodes import LEASES, NodeAddresses, NodeShape, PodAddresses, new_lease, new_node, node_status, renewed
 from ._times import moment, seconds
 
+_PAGE = 500
+_NO_ADDRESS_S = 1.0
+"""A pod on a node without a free address waits for one that another gives back."""
 Range = tuple[float, float]
 """Seconds, drawn evenly from here to there."""
 
@@ -135,11 +138,37 @@ class SimulatedKubelets:
 
     async def run(self) -> None:
         """Keep the nodes and their pods until cancelled."""
+        await self._know_pods()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.pod_controller.run)
             nursery.start_soon(self.node_controller.run)
 
+    async def _know_pods(self) -> None:
+        """Which pod has which address, as kubelets before these have written it: no other may get it.
+
+        It is asked of the API. A copy may not show yet what a kubelet that ended a moment ago wrote last.
+        """
+        source, page = self._pods.lister_watcher(), ""
+        while True:
+            listed = await source.list(page_size=_PAGE, page=page)
+            for obj in listed.objects:
+                if obj.field("spec.nodeName") in self._nodes:
+                    self._adopt(object_key(obj), obj)
+            page = listed.next_page
+            if not page:
+                break
+        await self._pod_informer.wait_until_revision(listed.revision)
+        for key, run in tuple(self._runs.items()):
+            if self._pod_informer.store.get(key) is None:  # it went meanwhile, and nobody is going to tell
+                run.node.pods.release(run.uid)
+                del self._runs[key]
+
     # ---- nodes -------------------------------------------------------------------------------------------------------
+
+    @property
+    def controllers(self) -> tuple[Controller, ...]:
+        """What they work with."""
+        return self.node_controller, self.pod_controller
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -156,6 +185,8 @@ class SimulatedKubelets:
         for _ in range(count):
             number = len(self._nodes)
             name = self.options.node_name.format(number)
+            if name in self._nodes:
+                raise ValueError(f"there is a node {name!r} already: put {{}} where its number goes into node_name")
             self._nodes[name] = _Node(name, number)
             self.node_controller.queue.add(name)
             added.append(name)
@@ -261,7 +292,8 @@ class SimulatedKubelets:
         pod = obj.parse()
         node = self._nodes[pod["spec"]["nodeName"]]
         run = self._runs[key] = _Run(obj.uid, node, self._plan(pod))
-        node.pods.of(obj.uid, (pod.get("status") or {}).get("podIP") or "")
+        if address := (pod.get("status") or {}).get("podIP"):
+            node.pods.of(obj.uid, address)
         return run
 
     async def _step(self, obj: Object, run: _Run) -> Result | None:
@@ -276,6 +308,8 @@ class SimulatedKubelets:
         if step.act is Act.REMOVE:
             await self._remove(obj)
             return None
+        if step.act is Act.START and not run.node.pods.of(run.uid):
+            return Result(requeue_after_s=_NO_ADDRESS_S)
         pod["status"] = self._status(step.act, pod, run, moment(now))
         try:
             stored = await self._pods.subresource("status").update(

@@ -25,7 +25,6 @@ from reflector import (
     Reconcile,
     Result,
     SharedInformers,
-    Tombstone,
     object_key,
 )
 from watch import APIError, Conflict, NotFound, Object
@@ -44,7 +43,7 @@ from ._node_health import (
     taints,
 )
 from ._placement import ZONE, read_node, read_pod
-from ._reads import last_of
+from ._reads import Feed
 from ._simulated_nodes import LEASES
 from ._times import moment
 
@@ -111,15 +110,22 @@ class NodeLifecycleController:
     async def run(self) -> None:
         """Look after the nodes until cancelled."""
         registrations = [
-            self._lease_informer.add_handler(_Leases(self)),
-            self._node_informer.add_handler(_Nodes(self)),
-            self._pod_informer.add_handler(_Pods(self)),
+            self._lease_informer.add_handler(Feed(self.name, lambda _, new: self._see_lease(new))),
+            self._node_informer.add_handler(Feed(self.name, self._see_node)),
+            self._pod_informer.add_handler(
+                Feed(self.name, lambda _, new: self._see_pod(new), lambda last: self._see_pod(last, is_gone=True))
+            ),
         ]
         for registration in registrations:
             await registration.wait_until_synced()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.node_controller.run)
             nursery.start_soon(self.pod_controller.run)
+
+    @property
+    def controllers(self) -> tuple[Controller, ...]:
+        """What it works with."""
+        return self.node_controller, self.pod_controller
 
     # ---- nodes -------------------------------------------------------------------------------------------------------
 
@@ -254,7 +260,7 @@ class NodeLifecycleController:
 
     # ---- what is seen ------------------------------------------------------------------------------------------------
 
-    def see_node(self, old: Object | None, new: Object) -> None:
+    def _see_node(self, old: Object | None, new: Object) -> None:
         """The node says something: a sign of life, and perhaps other taints."""
         if old is None or old.raw != new.raw:
             ready = _ready_of(new)
@@ -263,11 +269,11 @@ class NodeLifecycleController:
         if old is None or read_node(old.raw).taints != read_node(new.raw).taints:
             self._look_at_pods(new.name)
 
-    def see_lease(self, obj: Object) -> None:
+    def _see_lease(self, obj: Object) -> None:
         """The lease says something: a sign of life."""
         self.heartbeats.hear(obj.name, "lease", _LEASE.decode(obj.raw).spec.renew_time or "", self._clock.unix())
 
-    def see_pod(self, obj: Object, *, is_gone: bool = False) -> None:
+    def _see_pod(self, obj: Object, *, is_gone: bool = False) -> None:
         """Which pods are on which node."""
         node, key = obj.field("spec.nodeName"), object_key(obj)
         if not node:
@@ -327,51 +333,3 @@ def _with_unready(conditions: list[JSONObject], now: str) -> list[JSONObject]:
         {**one, "status": "False", "lastTransitionTime": now} if one.get("type") == "Ready" else one
         for one in conditions
     ]
-
-
-class _Leases:
-    """Leases, into the heartbeats."""
-
-    def __init__(self, lifecycle: NodeLifecycleController) -> None:
-        self._lifecycle = lifecycle
-
-    def on_add(self, obj: Object, is_in_initial_list: bool) -> None:
-        self._lifecycle.see_lease(obj)
-
-    def on_update(self, old: Object, new: Object) -> None:
-        self._lifecycle.see_lease(new)
-
-    def on_delete(self, obj: Object | Tombstone) -> None:
-        """No sign of life, and none of death: the node's status may go on."""
-
-
-class _Nodes:
-    """Nodes, into the heartbeats; and their taints to their pods."""
-
-    def __init__(self, lifecycle: NodeLifecycleController) -> None:
-        self._lifecycle = lifecycle
-
-    def on_add(self, obj: Object, is_in_initial_list: bool) -> None:
-        self._lifecycle.see_node(None, obj)
-
-    def on_update(self, old: Object, new: Object) -> None:
-        self._lifecycle.see_node(old, new)
-
-    def on_delete(self, obj: Object | Tombstone) -> None:
-        """`reconcile_node` finds it gone."""
-
-
-class _Pods:
-    """Pods, to their nodes."""
-
-    def __init__(self, lifecycle: NodeLifecycleController) -> None:
-        self._lifecycle = lifecycle
-
-    def on_add(self, obj: Object, is_in_initial_list: bool) -> None:
-        self._lifecycle.see_pod(obj)
-
-    def on_update(self, old: Object, new: Object) -> None:
-        self._lifecycle.see_pod(new)
-
-    def on_delete(self, obj: Object | Tombstone) -> None:
-        self._lifecycle.see_pod(last_of(obj), is_gone=True)

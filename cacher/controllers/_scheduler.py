@@ -18,14 +18,14 @@ from typing import final
 import msgspec
 import trio
 
-from reflector import Client, Controller, ExponentialLimiter, JSONObject, Result, SharedInformers, Tombstone, object_key
+from reflector import Client, Controller, ExponentialLimiter, JSONObject, Result, SharedInformers, object_key
 from watch import APIError, Conflict, NotFound, Object
 
 from .._clock import Clock
 from ._conditions import Condition, find_condition, with_conditions
 from ._node_table import COMPARED, NodeTable
 from ._placement import PodWants, read_node, read_pod
-from ._reads import last_of
+from ._reads import Feed
 
 FINISHED = ("Succeeded", "Failed")
 
@@ -72,8 +72,12 @@ class Scheduler:
     async def run(self) -> None:
         """Know all nodes and what is on them, then schedule until cancelled."""
         for registration in (
-            self._node_informer.add_handler(_Nodes(self)),
-            self._pod_informer.add_handler(_Pods(self)),
+            self._node_informer.add_handler(
+                Feed(self.name, lambda _, new: self._see_node(new), lambda last: self.table.remove_node(last.name))
+            ),
+            self._pod_informer.add_handler(
+                Feed(self.name, lambda _, new: self._see_pod(new), lambda last: self._forget_pod(last.uid))
+            ),
         ):
             await registration.wait_until_synced()
         async with trio.open_nursery() as nursery:
@@ -131,7 +135,7 @@ class Scheduler:
         is_there = seen is not None and seen.uid == uid and read_pod(seen.raw).node == node
         if not is_there and self.table.node_of(uid) == node:
             self.table.remove_pod(uid)
-            self.free()
+            self._free()
 
     async def _tell(self, obj: Object, why: str) -> Result | None:
         """Write into the pod's status why it has no node, if it does not say so yet."""
@@ -154,7 +158,7 @@ class Scheduler:
 
     # ---- what the cluster has ----------------------------------------------------------------------------------------
 
-    def free(self) -> None:
+    def _free(self) -> None:
         """Something became free: pods that found no place may find one."""
         self._freed.set()
 
@@ -166,53 +170,24 @@ class Scheduler:
             for key in self._parked:
                 self.controller.queue.add(key)
 
-    def see_pod(self, obj: Object) -> None:
+    def _see_node(self, obj: Object) -> None:
+        if self.table.put_node(read_node(obj.raw)):
+            self._free()
+
+    def _see_pod(self, obj: Object) -> None:
         """Count the pod where it is, or see that it gets a node."""
         node = self.table.node_of(obj.uid)
         if node and obj.field("spec.nodeName") == node and obj.field("status.phase") not in FINISHED:
             return  # most events change nothing here, and need not be read
         pod = read_pod(obj.raw)
         if pod.is_over:
-            self.forget_pod(pod.uid)
+            self._forget_pod(pod.uid)
         elif pod.node:
             self.table.put_pod(pod, pod.node)
         elif self._is_mine(pod):
             self.controller.queue.add(object_key(obj))
 
-    def forget_pod(self, uid: str) -> None:
+    def _forget_pod(self, uid: str) -> None:
         """The pod takes no room any more."""
         if self.table.remove_pod(uid):
-            self.free()
-
-
-class _Pods:
-    """Pods, into the table and the queue."""
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-
-    def on_add(self, obj: Object, is_in_initial_list: bool) -> None:
-        self._scheduler.see_pod(obj)
-
-    def on_update(self, old: Object, new: Object) -> None:
-        self._scheduler.see_pod(new)
-
-    def on_delete(self, obj: Object | Tombstone) -> None:
-        self._scheduler.forget_pod(last_of(obj).uid)
-
-
-class _Nodes:
-    """Nodes, into the table."""
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-
-    def on_add(self, obj: Object, is_in_initial_list: bool) -> None:
-        if self._scheduler.table.put_node(read_node(obj.raw)):
-            self._scheduler.free()
-
-    def on_update(self, old: Object, new: Object) -> None:
-        self.on_add(new, False)
-
-    def on_delete(self, obj: Object | Tombstone) -> None:
-        self._scheduler.table.remove_node(last_of(obj).name)
+            self._free()

@@ -9,7 +9,7 @@ import stat
 
 import pytest
 
-from cacher import _cli, _cli_serve
+from cacher import _cli
 from tests.clients.api import api_of
 from tests.clients.served import ServeFailed, open_served
 
@@ -47,7 +47,7 @@ def refused(capsys, *arguments: str) -> str:
     ],
 )
 def test_flags_that_cannot_be_are_told_with_what_to_change(capsys, monkeypatch, flags, why):
-    monkeypatch.setattr(_cli_serve.trio, "run", lambda *_: pytest.fail("it was about to serve"))
+    monkeypatch.setattr("cacher._cli_serve.trio.run", lambda *_: pytest.fail("it was about to serve"))
     assert why in refused(capsys, *flags)
 
 

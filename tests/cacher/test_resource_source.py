@@ -199,3 +199,34 @@ def test_a_stream_that_is_asked_in_the_midst_of_news_does_not_pass_it_over(run_t
                 nursery.cancel_scope.cancel()
 
     run_trio(main)
+
+
+def test_what_is_said_to_be_complete_is_complete_when_asked_in_the_midst_of_writes(run_trio):
+    """An event is published between the asking and the answer: it goes first, or the answer is a lie."""
+
+    async def main() -> None:
+        async with open_cluster(random=Random(1), checks_namespaces=False) as cluster, trio.open_nursery() as nursery:
+            pods = cluster.resource("v1", "pods")
+            source = pods.lister_watcher()
+            await pods.create(pod("a"), "team-a")
+
+            async def ask() -> None:
+                while True:
+                    await source.request_progress()
+                    await trio.lowlevel.checkpoint()
+
+            async def write() -> None:
+                for number in range(200):
+                    await pods.patch("a", {"metadata": {"labels": {"n": str(number)}}}, "team-a")
+
+            complete = (await source.list()).revision
+            async with source.watch(complete) as stream:
+                nursery.start_soon(ask)
+                nursery.start_soon(write)
+                while complete < 200:
+                    changes = await stream.receive()
+                    assert all(event.revision > complete for event in changes.events)
+                    complete = changes.revision
+            nursery.cancel_scope.cancel()
+
+    run_trio(main)

@@ -239,6 +239,33 @@ def test_it_deletes_all(kubectl, kind: Kind):
     assert kubectl("get", kind.plural, "-o", "name") == ""
 
 
+OTHERS = [
+    {"apiVersion": "v1", "kind": "ResourceQuota", "spec": {"hard": {"pods": "2"}}},
+    {"apiVersion": "v1", "kind": "LimitRange", "spec": {"limits": [{"type": "Container", "max": {"cpu": "1"}}]}},
+    {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "spec": {"defaultBackend": {"service": {"name": "web", "port": {"number": 80}}}},
+    },
+]
+
+
+@pytest.mark.parametrize("made", OTHERS, ids=lambda made: made["kind"])
+def test_kinds_without_rules_of_their_own_are_applied_and_patched_too(kubectl, made):
+    """kubectl sends strategic merges of every kind that it was compiled with."""
+    one = {**made, "metadata": {"name": "one"}}
+    kubectl("apply", "-f", "-", send=one)
+    labeled = {**made, "metadata": {"name": "one", "labels": {"a": "b"}}}
+    assert kubectl("apply", "-f", "-", send=labeled).endswith("/one configured\n")
+    assert kubectl("apply", "-f", "-", send=labeled).endswith("/one unchanged\n")
+    kubectl("patch", made["kind"], "one", "-p", '{"metadata":{"labels":{"a":null,"c":"d"}}}')
+    found = kubectl.object(made["kind"], "one")
+    assert found["metadata"]["labels"] == {"c": "d"}
+    assert found["spec"] == made["spec"]
+    wrong = {**one, "spec": {**made["spec"], "nope": 1}}
+    assert 'unknown field "spec.nope"' in kubectl("apply", "-f", "-", send=wrong, code=1).errors
+
+
 # ---- workloads -------------------------------------------------------------------------------------------------------
 
 CONDITIONS = [

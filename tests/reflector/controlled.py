@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from random import Random
 from typing import Any
 
 import trio
+import trio.testing
 
-from reflector import Lister, Replacement, Store
+from reflector import Controller, ExponentialLimiter, Lister, Replacement, Store
 from watch import Object, ObjectReader
 
 _READER = ObjectReader()
@@ -31,6 +33,7 @@ class FakeRegistration:
         await self.informer.wait_until_synced()
 
     async def remove(self) -> None:
+        await trio.lowlevel.checkpoint()
         self.informer.registrations.remove(self)
 
 
@@ -89,3 +92,35 @@ class FakeInformer:
     def deletes(self, obj: Any) -> None:
         for registration in self.registrations:
             registration.handler.on_delete(obj)
+
+
+class Script:
+    """A reconcile that notes when it was called with what, and then does what its script says; beyond it, nothing."""
+
+    def __init__(self, *steps):
+        self.steps = list(steps)
+        self.calls = []
+
+    async def __call__(self, key):
+        self.calls.append((trio.current_time(), key))
+        step = self.steps.pop(0) if self.steps else None
+        if isinstance(step, BaseException):
+            raise step
+        if callable(step):
+            return await step()
+        return step
+
+    @property
+    def keys(self):
+        return [key for _, key in self.calls]
+
+
+def controller_of(reconcile, **more):
+    more.setdefault("limiter", ExponentialLimiter(1.0, 100.0))
+    return Controller("things", reconcile, random=Random(7), **more)
+
+
+async def running(nursery, controller):
+    nursery.start_soon(controller.run)
+    await trio.testing.wait_all_tasks_blocked()
+    return controller

@@ -9,8 +9,9 @@ import pytest
 import trio
 import trio.testing
 
-from reflector import Controller, ExponentialLimiter, GiveUp, Result, owner_key, spec_changed
-from tests.reflector.controlled import FakeInformer, made
+from reflector import Controller, GiveUp, Result
+from reflector._reads import RECONCILIATION
+from tests.reflector.controlled import FakeInformer, Script, controller_of, made, running
 from watch import Conflict, GroupResource, StatusDetails, TooManyRequests
 
 settled = trio.testing.wait_all_tasks_blocked
@@ -19,38 +20,6 @@ THINGS = GroupResource("", "things")
 
 def run(async_fn, *args):
     return trio.run(async_fn, *args, clock=trio.testing.MockClock(autojump_threshold=0))
-
-
-class Script:
-    """A reconcile that notes when it was called with what, and then does what its script says; beyond it, nothing."""
-
-    def __init__(self, *steps):
-        self.steps = list(steps)
-        self.calls = []
-
-    async def __call__(self, key):
-        self.calls.append((trio.current_time(), key))
-        step = self.steps.pop(0) if self.steps else None
-        if isinstance(step, BaseException):
-            raise step
-        if callable(step):
-            return await step()
-        return step
-
-    @property
-    def keys(self):
-        return [key for _, key in self.calls]
-
-
-def controller_of(reconcile, **more):
-    more.setdefault("limiter", ExponentialLimiter(1.0, 100.0))
-    return Controller("things", reconcile, random=Random(7), **more)
-
-
-async def running(nursery, controller):
-    nursery.start_soon(controller.run)
-    await settled()
-    return controller
 
 
 def test_what_happens_to_an_object_makes_a_reconcile_of_its_key():
@@ -271,6 +240,18 @@ def test_a_result_says_when_to_look_again():
             await controller.run()
         assert [at for at, _ in reconcile.calls] == [0, 30, 31, 33]
         assert controller.statistics().failures == 0
+
+    run(main)
+
+
+def test_a_result_that_looks_again_forgets_failures():
+    async def main():
+        reconcile = Script(ValueError("once"), Result(requeue_after_s=30), ValueError("again"))
+        controller = controller_of(reconcile)
+        controller.queue.add("a")
+        with trio.move_on_after(33):
+            await controller.run()
+        assert [at for at, _ in reconcile.calls] == [0, 1, 31, 32]
 
     run(main)
 
@@ -511,11 +492,10 @@ def test_a_silent_informer_holds_nobody_back_where_that_was_not_asked_for():
 
 def test_a_paused_controller_can_be_drained_where_nothing_is_queued():
     async def main():
-        informer = FakeInformer()
-        informer.heard_at = -1000
-        controller = controller_of(Script(), require_live=True).watches(informer)
+        controller = controller_of(Script(), require_live=True).watches(FakeInformer())
         async with trio.open_nursery() as nursery:
             await running(nursery, controller)
+            await trio.sleep(1000)
             with trio.fail_after(10):
                 await controller.drain()
 
@@ -540,43 +520,23 @@ def test_a_draining_controller_reconciles_nothing_while_an_informer_is_silent():
     run(main)
 
 
-# ---- which keys --------------------------------------------------------------------------------------------------
+def test_between_two_reconciles_there_is_none():
+    """What a worker does then is noted in none, and keeps none alive."""
 
-
-def owned(name, owner, *, revision=1, kind="ReplicaSet"):
-    reference = {"apiVersion": "apps/v1", "kind": kind, "name": owner, "uid": f"uid-{owner}", "controller": True}
-    return made(name, revision=revision, ownerReferences=[reference])
-
-
-def test_an_object_that_changes_its_owner_is_of_interest_to_both():
     async def main():
-        reconcile, informer = Script(), FakeInformer()
-        async with trio.open_nursery() as nursery:
-            await running(nursery, controller_of(reconcile).watches(informer, owner_key("ReplicaSet", "apps")))
-            informer.updates(owned("pod", "old"), owned("pod", "new", revision=2))
-            informer.adds(owned("pod", "somebody", kind="Job"))
-            informer.adds(made("orphan"))
-            await settled()
-            assert reconcile.keys == ["shop/old", "shop/new"]
-            nursery.cancel_scope.cancel()
+        informer, seen = FakeInformer(), []
+        is_live = informer.is_live
 
-    run(main)
+        def peek(within_s=90.0):
+            seen.append(RECONCILIATION.get())
+            return is_live(within_s)
 
-
-def test_a_predicate_keeps_a_controller_from_its_own_echo():
-    async def main():
-        reconcile, informer = Script(), FakeInformer()
-        async with trio.open_nursery() as nursery:
-            await running(nursery, controller_of(reconcile).watches(informer, when=spec_changed))
-            old = made("a", generation=1)
-            informer.updates(old, made("a", generation=1, revision=2, status={"replicas": 3}))
-            await settled()
-            assert reconcile.keys == []
-            informer.updates(old, made("a", generation=2, revision=3))
-            await settled()
-            informer.deletes(made("a", generation=2, revision=4))
-            await settled()
-            assert reconcile.keys == ["shop/a", "shop/a"]
-            nursery.cancel_scope.cancel()
+        informer.is_live = peek  # type: ignore[method-assign]
+        controller = controller_of(Script(ValueError("one")), require_live=True).watches(informer)
+        controller.queue.add("a")
+        with trio.move_on_after(5):
+            await controller.run()
+        assert len(seen) >= 2
+        assert set(seen) == {None}
 
     run(main)

@@ -122,6 +122,47 @@ def test_a_controller_that_fails_too_often_ends_the_manager_with_its_error():
     run(main)
 
 
+def test_a_controller_that_fails_while_it_drains_is_not_run_again():
+    async def main(cluster):
+        manager = manager_of(cluster)
+        bad = Noting(manager)
+        informer = bad.controller.informers[0]
+
+        class Failing:
+            def __getattr__(self, name):
+                if name == "wait_until_synced":
+                    bad.controller.queue.shut_down()
+                    raise ZeroDivisionError("at last")
+                return getattr(informer, name)
+
+        bad.controller.reads(Failing())
+        with pytest.raises(ExceptionGroup) as caught:
+            await manager.run()
+        assert caught.group_contains(ZeroDivisionError, match="at last")
+
+    run(main)
+
+
+def test_a_controller_that_was_drained_stays_so_in_the_next_term():
+    async def main(cluster):
+        process = Process(cluster, LeaseApi(), "a", 1)
+        other = Noting(process.manager, "other")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(process.run)
+            await trio.sleep(5)
+            await other.controller.drain()
+            process.leases.is_down = True
+            await trio.sleep(20)
+            process.leases.is_down = False
+            await trio.sleep(20)
+            assert process.manager.statistics().leader.terms == 2
+            assert process.state == "running"
+            assert other.controller.statistics().state == "ended"
+            nursery.cancel_scope.cancel()
+
+    run(main)
+
+
 def test_a_drained_manager_ends():
     async def main(cluster):
         manager = manager_of(cluster)

@@ -352,6 +352,40 @@ def test_a_controller_that_is_drained_does_not_wait_for_keys_that_are_held():
     run(main)
 
 
+def test_a_key_that_waits_when_its_controller_is_stopped_is_free_when_it_runs_again():
+    """The handlers tell of everything anew; a wait without its task would last for ever."""
+
+    async def main():
+        keeper = Keeper(wrote(5))
+        with trio.move_on_after(1):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(keeper.controller.run)
+                for _ in range(2):
+                    keeper.controller.queue.add("a")
+                    await settled()
+        with trio.move_on_after(1):
+            keeper.controller.queue.add("a")
+            await keeper.controller.run()
+        assert len(keeper.calls) == 2
+
+    run(main)
+
+
+def test_what_vanishes_once_in_a_while_makes_the_keys_turn_at_once():
+    async def main():
+        keeper = Keeper()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keeper.controller.run)
+            for number in range(30):
+                keeper.writes.append(wrote(1))
+                keeper.controller.queue.add("a")
+                await trio.sleep(1)
+                assert len(keeper.calls) == 2 * (number + 1)
+            nursery.cancel_scope.cancel()
+
+    run(main)
+
+
 @pytest.mark.parametrize("wrong", [-1, float("nan"), float("inf")])
 def test_a_bound_that_is_none_is_refused(wrong):
     with pytest.raises(ValueError, match="choose a finite"):

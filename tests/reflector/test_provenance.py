@@ -18,7 +18,7 @@ from reflector import (
     SharedInformers,
     update_exactly,
 )
-from reflector._reads import MEMBERS_MAX, READS_MAX
+from reflector._reads import MEMBERS_MAX, READS_MAX, RECONCILIATION
 from watch import APIError
 
 
@@ -201,9 +201,15 @@ def test_a_write_that_fails_is_kept_with_its_failure():
                 await world.maps.get("a", "shop")
             with pytest.raises(APIError):
                 await world.maps.patch("a", {}, "shop")
+            await world.maps.create(config("b"), "shop")
+            reconciliation = RECONCILIATION.get()
+            assert reconciliation is not None
+            assert [one.key for one in reconciliation.writes] == ["shop/b"]
 
         await world.turn(reconcile)
-        (write,) = world.journal.writes()
+        assert world.controller.statistics().failures == 0
+        write, after = world.journal.writes()
+        assert after.reads == write.reads, "what failed told nothing of the object"
         assert write.failure == 'NotFound: configmaps "a" not found'
         (read,) = write.reads
         assert (read.verb, read.found) == ("get", 0)

@@ -210,7 +210,8 @@ def test_where_hardly_any_are_equal_nothing_is_kept_to_share(monkeypatch):
     assert [each.fields for each in objects] == [{"spec.nodeName": f"n{turn}"} for turn in range(40)]
     obj = objects[-1]
     assert reader.read("/p/x", pod("team", "web", "n39"), 1).fields is not obj.fields
-    assert not reader._shared_fields._known
+    assert reader._fields is not None
+    assert not reader._fields._known
     assert reader.read("/p/x", pod("team", "web", "n39"), 1).labels is obj.labels
 
 
@@ -222,3 +223,35 @@ def test_what_comes_again_and_again_is_shared_however_many_there_are(monkeypatch
             reader.read("/p", pod("team", f"app-{turn}", "n"), 1)
         assert len(reader._shared_labels._known) <= 4
     assert reader.read("/p", pod("team", "x", "n"), 1).labels is reader.read("/p", pod("team", "x", "n"), 1).labels
+
+
+def test_values_that_python_holds_equal_are_shared_by_no_two_objects():
+    """A 1 is a True to a dict, and "true" is no "1" to a selector."""
+    reader = ObjectReader(["spec.hostNetwork", "spec.nodeName"])
+
+    def read(value: str) -> str:
+        raw = b'{"metadata": {"name": "a"}, "spec": {"hostNetwork": %s, "nodeName": "n"}}' % value.encode()
+        return reader.read("/p", raw, 1).field("spec.hostNetwork")
+
+    spellings = ["true", "1", "1.0", '"true"', "false", "0", "null", "[]", "{}"]
+    wanted = ["true", "1", "1.0", "true", "false", "0", "", "", ""]
+    for _ in range(2):
+        assert [read(value) for value in spellings] == wanted
+    assert [read(value) for value in reversed(spellings)] == wanted[::-1]
+
+
+def test_a_field_may_be_called_otherwise_than_where_it_stands_and_the_first_place_that_has_something_counts():
+    reader = ObjectReader(
+        ("source", "reporter", "done"),
+        absent={"done": "0"},
+        read_from={"source": ("source.component", "reporter"), "done": ("status.succeeded",)},
+    )
+
+    def fields(raw: bytes) -> dict[str, str]:
+        return reader.read("/k", raw, 1).fields
+
+    assert fields(b'{"source":{"component":"a"},"reporter":"b"}') == {"source": "a", "reporter": "b", "done": "0"}
+    assert fields(b'{"source":{"component":""},"reporter":"b"}') == {"source": "b", "reporter": "b", "done": "0"}
+    assert fields(b'{"status":{"succeeded":3},"source":{}}') == {"done": "3"}
+    assert fields(b"{}") == {"done": "0"}
+    assert fields(b'{"source":{"component":"a"},"reporter":"b"}') == {"source": "a", "reporter": "b", "done": "0"}

@@ -152,6 +152,13 @@ def test_pods_that_ended_are_too_many_or_are_where_they_should_not_be_go():
     assert plan.create == ()
 
 
+def test_a_node_whose_pods_may_stay_and_that_takes_no_new_ones_gets_none():
+    tainted = node("n0", taints=[{"key": "k", "effect": "NoSchedule"}])
+    assert plan_daemon_set(daemon_set(), [tainted], {}, "new", NOW).create == ()
+    plan = plan_daemon_set(daemon_set(), [tainted], {"n0": [daemon("p", "n0")]}, "new", NOW)
+    assert (plan.create, plan.delete) == ((), ())
+
+
 def test_an_update_replaces_as_many_as_may_be_unavailable_and_the_unavailable_at_once():
     pods = {
         one["metadata"]["name"]: [daemon(f"p-{one['metadata']['name']}", one["metadata"]["name"], "old")]

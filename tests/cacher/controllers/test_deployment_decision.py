@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cacher.controllers._deployment_revisions import forgotten, new_set, previous_revision, renewed, undo_patch
-from cacher.controllers._deployment_sizes import fenceposts, scale
+from cacher.controllers._deployment_sizes import fenceposts, scale, shrink_old_sets
 from cacher.controllers._deployment_status import counted
 from tests.cacher.controllers.objects import EPOCH, at, deployment
 from tests.cacher.controllers.small_cluster import SmallCluster, image_of
@@ -42,6 +42,28 @@ def test_a_set_that_was_there_before_the_deployment_is_found_and_not_made_again(
     assert plan.create is None
     assert cluster.condition("Progressing") == ("True", "FoundNewReplicaSet")
     assert cluster.revision() == 1
+
+
+def test_a_rollout_that_came_to_its_end_stays_there_when_pods_fall_ill_and_recover():
+    cluster = settled()
+    [uid] = cluster.sets
+    for ready in ([False, False, True], [True, False, True], [True, True, True]):
+        for one, is_ready in zip(cluster.pods.values(), ready, strict=True):
+            one["ready"] = is_ready
+        cluster.count(uid)
+        cluster.step_deployment()
+        assert cluster.condition("Progressing") == ("True", "NewReplicaSetAvailable")
+        assert cluster.condition("Available") == (
+            ("True", "MinimumReplicasAvailable") if all(ready) else ("False", "MinimumReplicasUnavailable")
+        )
+
+
+def test_pods_that_are_there_and_never_become_available_are_no_success():
+    cluster = SmallCluster(deployment())
+    cluster.settle(pods_start=False)
+    assert len(cluster.pods) == 3
+    assert cluster.condition("Progressing") == ("True", "ReplicaSetUpdated")
+    assert cluster.condition("Available") == ("False", "MinimumReplicasUnavailable")
 
 
 def test_a_rollout_goes_up_by_the_surge_then_down_by_what_became_available():
@@ -241,6 +263,30 @@ def test_a_new_number_is_shared_in_proportion(wanted, before, new, old, expected
     assert sum(after.values()) == wanted
     if expected is not None:
         assert [size for _, size in sorted(after.items()) if size] == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "unavailable", "old", "new", "left"),
+    [
+        # (size, available) of the old set and the new one. Source: deployment/rolling_test.go, reconcileOldReplicaSets
+        (10, 0, (10, 10), (0, 0), 10),
+        (10, 2, (10, 10), (0, 0), 8),
+        (10, 2, (10, 8), (0, 0), 8),
+        (10, 2, (10, 9), (0, 0), 8),
+        (10, 2, (8, 8), (2, 0), 8),
+        # Pods that are not available go freely only while the new set's own do not count as missing.
+        (3, 0, (3, 0), (1, 0), 3),
+        (3, 0, (3, 0), (1, 1), 2),
+        (3, 0, (3, 2), (1, 1), 2),
+    ],
+)
+def test_old_pods_go_only_for_what_is_available_and_the_unhealthy_first(wanted, unavailable, old, new, left):
+    def one(name, size, available):
+        return {**sized(name, size), "status": {"availableReplicas": available}}
+
+    made = deployment(wanted, surge=1, unavailable=unavailable)
+    found = shrink_old_sets(made, [one("old", *old)], one("new", *new))
+    assert [resize.size for resize in found] == ([left] if left != old[0] else [])
 
 
 def test_a_share_is_never_more_than_what_is_left():

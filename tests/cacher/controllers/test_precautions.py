@@ -241,3 +241,27 @@ def test_a_copy_that_is_behind_makes_no_slice_twice(run_trio):
             assert seen[-1] == [5]
 
     run_trio(main)
+
+
+# ---- what cannot be read ---------------------------------------------------------------------------------------------------
+
+
+def test_what_has_not_the_shape_of_its_kind_is_passed_over_and_stops_nobody(run_trio, caplog):
+    async def main() -> None:
+        async with live() as world:
+            meta = b'"metadata":{"name":"odd","namespace":"default","uid":"odd","ownerReferences":[{"uid":5}]}'
+            pod = b'{"apiVersion":"v1","kind":"Pod",' + meta + b',"spec":{"containers":"none"},"status":{}}'
+            await world.cluster.etcd.put("/registry/pods/default/odd", pod)
+            node = b'{"apiVersion":"v1","kind":"Node","metadata":{"name":"odd","uid":"n"},"status":{"allocatable":[]}}'
+            await world.cluster.etcd.put("/registry/minions/odd", node)
+            owner = await world.create("configmaps", "owner")
+            await owned(world, "child", owner)
+            await world.pod("p")
+            await world.until(lambda: is_ready(world, "p"), within_s=10)
+            await world["configmaps"].delete("owner", "default")
+            await world.until(lambda: is_gone(world, "configmaps", "child"))
+            told = [record.message for record in caplog.records if "passes over" in record.message]
+            assert any("/registry/pods/default/odd" in line for line in told)
+            assert any("/registry/minions/odd" in line for line in told)
+
+    run_trio(main)

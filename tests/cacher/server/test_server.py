@@ -298,3 +298,33 @@ def test_an_address_that_is_taken_is_told():
 
     with pytest.raises(OSError):
         trio.run(main)
+
+
+def test_jobs_are_selected_by_what_succeeded_and_events_by_who_says_so(run_trio):
+    async def main() -> None:
+        async with serving() as served:
+            template = {"spec": {"containers": [{"name": "c", "image": "i"}], "restartPolicy": "Never"}}
+            jobs = "/apis/batch/v1/namespaces/team/jobs"
+            for name in "ab":
+                await served.made(jobs, {"metadata": {"name": name}, "spec": {"template": template}})
+            patched = await served.ask(
+                "PATCH",
+                f"{jobs}/b/status",
+                body={"status": {"succeeded": 2, "startTime": "2026-01-01T00:00:00Z"}},
+                headers={"Content-Type": "application/merge-patch+json"},
+            )
+            assert patched.status == 200, patched.body
+            for value, wanted in (("0", ["a"]), ("2", ["b"]), ("1", [])):
+                page = (await served.get(jobs, query={"fieldSelector": f"status.successful={value}"})).json()
+                assert [item["metadata"]["name"] for item in page["items"]] == wanted
+            events = "/api/v1/namespaces/team/events"
+            about = {"involvedObject": {"namespace": "team"}}
+            await served.made(events, {**about, "metadata": {"name": "old"}, "source": {"component": "kubelet"}})
+            new = {"reportingComponent": "sched", "reportingInstance": "s", "eventTime": "2026-01-01T00:00:00.000000Z"}
+            more = {"action": "Bind", "reason": "x", "type": "Normal"}
+            await served.made(events, {**about, "metadata": {"name": "new"}, **new, **more})
+            for value, wanted in (("kubelet", ["old"]), ("sched", ["new"])):
+                page = (await served.get(events, query={"fieldSelector": f"source={value}"})).json()
+                assert [item["metadata"]["name"] for item in page["items"]] == wanted
+
+    run_trio(main)
