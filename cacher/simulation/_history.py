@@ -34,6 +34,8 @@ class StoreHistory(msgspec.Struct):
     changes: list[StoreChange]
     absent: Mapping[str, str] = {}
     """What a selectable field that an object lacks counts as, where that is not "": of the API, not of the cache."""
+    read_from: Mapping[str, tuple[str, ...]] = {}
+    """Where the value of a selectable field stands that is not called by its place: the first place that has something."""
 
 
 class Listed(msgspec.Struct, frozen=True, gc=False):

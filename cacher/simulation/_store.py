@@ -162,9 +162,11 @@ class _Kept:
     def __init__(self, info: ResourceInfo, history: History) -> None:
         self.info = info
         self.resource = f"{info.group_version}/{info.plural}"
-        self.reader = ObjectReader(info.fields, absent=dict(info.absent))
+        self.reader = ObjectReader(info.fields, absent=dict(info.absent), read_from=dict(info.read_from))
         self.changes: list[StoreChange] = []
-        history.stores[info.prefix] = StoreHistory(info.prefix, 1, {}, self.changes, dict(info.absent))
+        history.stores[info.prefix] = StoreHistory(
+            info.prefix, 1, {}, self.changes, dict(info.absent), dict(info.read_from)
+        )
 
 
 def _prefix_of(folder: str) -> str:

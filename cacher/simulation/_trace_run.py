@@ -394,7 +394,9 @@ def store_histories(trace: Trace, resources: Mapping[str, Resource]) -> dict[str
     """
     readers = {prefix: _reader(resource) for prefix, resource in resources.items()}
     stores = {
-        prefix: StoreHistory(prefix, trace.start_revision, {}, [], absent=dict(resource.info.absent))
+        prefix: StoreHistory(
+            prefix, trace.start_revision, {}, [], dict(resource.info.absent), dict(resource.info.read_from)
+        )
         for prefix, resource in resources.items()
     }
     starts = {prefix: dict(store.start) for prefix, store in stores.items()}

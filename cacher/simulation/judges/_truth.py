@@ -93,6 +93,7 @@ class StoreTruth:
         """The same of the instance that showed it as deleted, at the revision of its end."""
         self._heads: dict[int, Head] = {}
         self._absent = store.absent
+        self._read_from = store.read_from
         self._fields: dict[str, list[str]] = {}
         self._columns: dict[tuple[str, str], dict[str | None, list[int]]] = {}
         self._read(store)
@@ -158,10 +159,12 @@ class StoreTruth:
         """The value at `path` of every version, by number. Decodes all of them once a path; kept decoded, they fill the memory."""
         values = self._fields.get(path)
         if values is None:
-            values = self._fields[path] = [
-                field_of(obj.parse(), path) or self._absent.get(path, "") for obj in self.objects
-            ]
+            values = self._fields[path] = [self._value(obj.parse(), path) for obj in self.objects]
         return values
+
+    def _value(self, json: dict[str, Any], path: str) -> str:
+        places = self._read_from.get(path, (path,))
+        return next(filter(None, (field_of(json, place) for place in places)), self._absent.get(path, ""))
 
     def fault(self, number: int, seen: Object, revision: int) -> str:
         """What is wrong with `seen` as a showing of version `number` at `revision`; "" where nothing is."""
