@@ -281,3 +281,29 @@ def test_the_self_check_finds_events_out_of_order_and_slots_that_were_not_emptie
     ring._events[4] = event(9)
     with pytest.raises(AssertionError, match="free slots"):
         ring._check()
+
+
+# ---- a limit from outside --------------------------------------------------------------------------------------------
+
+
+def test_a_ring_that_is_limited_keeps_its_newest_events_and_never_more_again():
+    ring = filled(10, capacity=16, capacity_max=64)
+    ring.limit(3)
+    ring._check()
+    assert revisions(ring) == [8, 9, 10]
+    assert ring.oldest_watchable == 7
+    for revision in range(11, 40):
+        ring.append(event(revision), 0.0)  # all of them fresh: without the limit it would grow
+    ring._check()
+    assert revisions(ring) == [37, 38, 39]
+
+
+def test_a_ring_that_is_smaller_than_its_limit_stays_as_it_is():
+    ring = filled(3, capacity=4)
+    ring.limit(8)
+    assert (revisions(ring), ring.capacity, ring.capacity_max) == ([1, 2, 3], 4, 8)
+
+
+def test_a_ring_keeps_at_least_one_event():
+    with pytest.raises(ValueError, match="at least one"):
+        filled(3, capacity=4).limit(0)

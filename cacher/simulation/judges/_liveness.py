@@ -103,8 +103,8 @@ CONVERGENT = Judge(
 
 # ---- Settles -------------------------------------------------------------------------------------------------------
 
-SETTLES_S = 30.0
-"""Who has nothing to do has been quiet for so long at the end of a run."""
+SETTLES_S = 29.0
+"""Who has nothing to do has been quiet for so long at the end of a run: a second less than a world waits for."""
 
 
 def _settles(case: Case, tally: Tally) -> None:

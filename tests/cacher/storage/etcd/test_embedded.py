@@ -14,6 +14,7 @@ import trio.testing
 from cacher.storage.etcd import (
     CompactedError,
     Etcd,
+    EtcdEvent,
     InvalidRequestError,
     KeyValue,
     LeaseNotFoundError,
@@ -432,5 +433,33 @@ def test_an_error_of_the_callers_block_comes_out_as_it_is(run_trio):
             async with open_embedded_etcd(random=Random(1)):
                 await trio.sleep_forever()
         assert scope.cancelled_caught
+
+    run_trio(main)
+
+
+def test_who_observes_is_told_in_the_step_of_each_write_and_of_its_range_alone(run_trio):
+    """Before the write is acknowledged, a revision a time, with what was there before; a lease's end too."""
+
+    async def main() -> None:
+        async with open_embedded_etcd(random=Random(1), lease_ttl_min_s=1) as etcd:
+            told: list[tuple[int, list[tuple[str, bytes, bytes | None]]]] = []
+
+            def note(events: tuple[EtcdEvent, ...]) -> None:
+                seen = [(e.kind.value, e.kv.key, e.prev_kv.value if e.prev_kv else None) for e in events]
+                told.append((etcd.revision, seen))
+
+            etcd.observe("/a/", "/a0", note)
+            await etcd.put("/a/1", "x")
+            await etcd.put("/b/1", "x")
+            await etcd.txn(success=[Put(b"/a/1", b"y"), Put(b"/a/2", b"z"), Put(b"/b/2", b"z")])
+            lease = (await etcd.lease_grant(1)).lease
+            await etcd.put("/a/3", "x", lease=lease)
+            await trio.sleep(2)
+            assert told == [
+                (2, [("PUT", b"/a/1", None)]),
+                (4, [("PUT", b"/a/1", b"x"), ("PUT", b"/a/2", None)]),
+                (5, [("PUT", b"/a/3", None)]),
+                (6, [("DELETE", b"/a/3", b"x")]),
+            ]
 
     run_trio(main)
