@@ -6,6 +6,7 @@ open_cluster() → Cluster → .resource(version, plural) → Resource → .list
 from ._assembly import Cluster as Cluster
 from ._assembly import Resource as Resource
 from ._assembly import open_cluster as open_cluster
+from ._assembly import open_server as open_server
 from ._cacher import Cacher as Cacher
 from ._cacher import CacherStatistics as CacherStatistics
 from ._cacher_storage import CacherStorage as CacherStorage

@@ -29,6 +29,7 @@ from ._readers import CachedReader, ObjectList, Reader, StoreReader
 from ._ready_storage import ReadyStorage
 from ._resource_source import ResourceListerWatcher
 from ._resources import RESOURCES, ROOT, ResourceInfo, find_resource, resource_at
+from ._ring import Ring
 from ._store_watch import ResourceWatch
 from ._stores import StoreOptions, open_store
 from ._writes import Writes
@@ -36,7 +37,7 @@ from .registry import DEFINITIONS, Definitions, Environment, Registry, ResourceD
 from .storage import Codec, Interface, ListOptions, Match
 from .storage._metrics import CacheMetrics, EtcdMetrics, MetricsRegistry, MetricsSnapshot
 from .storage._nursery import open_service_nursery
-from .storage.etcd import Compactor, EmbeddedEtcd, EtcdListerWatcher, EtcdStorage, RemoteEtcd, Snapshot
+from .storage.etcd import Compactor, Etcd, EtcdListerWatcher, EtcdStorage, Snapshot
 
 COMPACTION_PERIOD_S = 300.0
 """History in the store is kept for one to two periods. Source: kubernetes/apiserver etcd3/compact.go."""
@@ -211,7 +212,7 @@ class Cluster:
 
     def __init__(
         self,
-        etcd: EmbeddedEtcd | RemoteEtcd,
+        etcd: Etcd,
         nursery: trio.Nursery,
         random: Random,
         *,
@@ -222,6 +223,7 @@ class Cluster:
         consistency_period_s: float = PERIOD_S,
         checks_namespaces: bool = True,
         name: str = NAME,
+        new_ring: Callable[[], Ring] = Ring,
     ) -> None:
         self.name = name
         """Which server this is, for those who read what a controller did."""
@@ -234,6 +236,7 @@ class Cluster:
         self._compactor = compactor
         self._watch_cache = watch_cache
         self._consistency_period_s = consistency_period_s
+        self._new_ring = new_ring
         self._resources: dict[str, Resource] = {}
         self._custom: dict[tuple[str, str], Reader] = {}
         """Of custom resources that are served, by group version and plural."""
@@ -373,6 +376,7 @@ class Cluster:
             store,
             random=random,
             root=root,
+            ring=self._new_ring(),
             indexed=info.indexed,
             supports_progress=supports_progress,
             metrics=CacheMetrics(self._metrics, **labels),
@@ -443,21 +447,56 @@ async def open_cluster(
     store_chance = Random(chance.getrandbits(64))
     async with (
         open_store(options, random=store_chance, snapshot=snapshot, ack_turns=ack_turns) as store,
-        open_service_nursery() as nursery,
+        open_server(
+            store,
+            random=chance,
+            clock=Clock.of_machine() if epoch_s is None else Clock(epoch_s),
+            root=options.root,
+            compaction_period_s=compaction_period_s,
+            consistency_period_s=consistency_period_s,
+            watch_cache=watch_cache,
+            checks_namespaces=checks_namespaces,
+            name=name,
+        ) as cluster,
     ):
+        yield cluster
+
+
+@asynccontextmanager
+async def open_server(
+    store: Etcd,
+    *,
+    random: Random,
+    clock: Clock,
+    root: str = ROOT,
+    compaction_period_s: float = COMPACTION_PERIOD_S,
+    consistency_period_s: float = PERIOD_S,
+    watch_cache: bool | Mapping[str, bool] = True,
+    checks_namespaces: bool = True,
+    name: str = NAME,
+    new_ring: Callable[[], Ring] = Ring,
+) -> AsyncIterator[Cluster]:
+    """A cluster over a store that somebody else has opened, and may share: one API server of several.
+
+    Args:
+        new_ring: makes the history of each cache.
+        The others: see open_cluster.
+    """
+    async with open_service_nursery() as nursery:
         compactor = Compactor(store, interval_s=compaction_period_s)
         nursery.start_soon(compactor.run, name="compactor")
         yield Cluster(
             store,
             nursery,
-            chance,
-            root=options.root,
+            random,
+            root=root,
             compactor=compactor,
-            clock=Clock.of_machine() if epoch_s is None else Clock(epoch_s),
+            clock=clock,
             watch_cache=watch_cache,
             consistency_period_s=consistency_period_s,
             checks_namespaces=checks_namespaces,
             name=name,
+            new_ring=new_ring,
         )
 
 

@@ -1,6 +1,7 @@
 """The command `watchcache`: reads the words, runs what they ask for, prints, and ends with a meaningful exit code.
 
-0 ok   1 a guarantee was broken, or a recording differs   2 no convergence   64 wrong usage or unusable input   130 Ctrl-C
+0 ok   1 a guarantee was broken, or a recording differs   2 no convergence   3 not repeatable
+64 wrong usage or unusable input   130 Ctrl-C
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ._cli_serve import UNUSABLE, add_serve, run_serve
+from ._cli_worlds import UNUSABLE_WORLDS, add_worlds
 from ._resources import RESOURCES
 from ._stores import ETCD_PREFIX, StoreOptions
 from .simulation import (
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away, as `head` does; Python would complain again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_INTERRUPTED
-    except (*UNUSABLE, TraceError, LandingRefused, StoreError, EtcdError, OSError) as error:
+    except (*UNUSABLE, *UNUSABLE_WORLDS, TraceError, LandingRefused, StoreError, EtcdError, OSError) as error:
         return _fail(str(error), EXIT_USAGE)
     except ReplayMismatch as error:
         return _fail(str(error), EXIT_BROKEN)
@@ -99,12 +101,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="watchcache",
         description="A Kubernetes watch cache, whole and deterministic: play histories through it and see what its readers see.",
-        epilog="exit codes: 0 ok, 1 a guarantee was broken, 2 no convergence, 64 wrong usage or unusable input, 130 interrupted",
+        epilog="exit codes: 0 ok, 1 a guarantee was broken, 2 no convergence, 3 not repeatable,"
+        " 64 wrong usage or unusable input, 130 interrupted",
     )
     parser.add_argument("--version", action="version", version=f"watchcache {package_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_trace(commands)
     add_serve(commands, add_store=_add_store)
+    add_worlds(commands)
     commands.choices["trace"].set_defaults(run=_trace)
     commands.choices["serve"].set_defaults(run=_serve)
     return parser

@@ -126,6 +126,15 @@ class Ring:
         events = self._events[slot:stop] if slot < stop else self._events[slot:] + self._events[:stop]
         return events  # type: ignore[return-value] # slots between start and end are filled (see _check)
 
+    def limit(self, capacity: int) -> None:
+        """Keep at most `capacity` events from now on, whatever is fresh; the oldest of what is more are gone."""
+        if capacity < 1:
+            raise ValueError(f"capacity is {capacity}: a ring keeps at least one event")
+        self.capacity_max = capacity
+        self.capacity_min = min(self.capacity_min, capacity)
+        if self.capacity > capacity:
+            self._resize(capacity)
+
     def _first_after(self, revision: int) -> int:
         low, high = self._start, self._end
         while low < high:

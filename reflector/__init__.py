@@ -10,6 +10,8 @@ A `Controller` is all of it together: informers, keys, and a reconcile function 
 A `Manager` runs several. A `LeaderElector` lets one of several processes act at a time.
 A `RecordingClient` keeps a `Journal` of what controllers wrote, and of what they had read before.
 `Expectations` say which of a controller's own writes its copy has yet to show.
+
+`connect` makes all of this work on an API server over HTTP (`reflector.http`).
 """
 
 from __future__ import annotations
@@ -93,7 +95,9 @@ from ._rate_limits import ExponentialLimiter as ExponentialLimiter
 from ._rate_limits import MaxOfLimiter as MaxOfLimiter
 from ._rate_limits import RateLimiter as RateLimiter
 from ._rate_limits import default_limiter as default_limiter
+from ._reads import RECONCILIATION as RECONCILIATION
 from ._reads import Read as Read
+from ._reads import Reconciliation as Reconciliation
 from ._reconcile import GiveUp as GiveUp
 from ._reconcile import Reconcile as Reconcile
 from ._reconcile import ReconcileCancelled as ReconcileCancelled
@@ -109,3 +113,4 @@ from ._store import object_key as object_key
 from ._time_of_day import TimeOfDay as TimeOfDay
 from ._workqueue import QueueShutDown as QueueShutDown
 from ._workqueue import WorkQueue as WorkQueue
+from .http import connect as connect

@@ -53,6 +53,12 @@ def test_a_skip_is_a_failure_where_skips_are_forbidden(tmp_path):
 
 
 @pytest.mark.slow
+def test_what_only_go_can_build_may_be_missing_where_there_is_no_go(tmp_path):
+    allowed = run_pytest(tmp_path, SKIPS.replace("no lamp", "no Go here: install it"), WATCHCACHE_NO_SKIPS="1")
+    assert "1 skipped, 1 xfailed" in allowed
+
+
+@pytest.mark.slow
 def test_a_module_that_skips_itself_is_an_error_where_skips_are_forbidden(tmp_path):
     text = "import pytest\npytest.importorskip('no_such_module')\ndef test_nothing(): ...\n"
     assert "1 error" in run_pytest(tmp_path, text, WATCHCACHE_NO_SKIPS="1")

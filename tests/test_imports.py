@@ -36,6 +36,12 @@ PURE = [
     "reflector/_reads.py",
     "reflector/_time_of_day.py",
     "reflector/_handler_queue.py",
+    "reflector/http/_answers.py",
+    "reflector/http/_fields.py",
+    "reflector/http/_kubeconfig.py",
+    "reflector/http/_paths.py",
+    "reflector/http/_settings.py",
+    "reflector/http/_wire.py",
     "reflector/_indexer.py",
     "reflector/_lister.py",
     "reflector/_mutations.py",
@@ -172,6 +178,15 @@ PURE = [
     "cacher/controllers/_served.py",
     "cacher/controllers/_simulated_nodes.py",
     "cacher/controllers/_times.py",
+    "cacher/simulation/_acts.py",
+    "cacher/simulation/_comparison.py",
+    "cacher/simulation/_end_state.py",
+    "cacher/simulation/_faults.py",
+    "cacher/simulation/_operations.py",
+    "cacher/simulation/_plans.py",
+    "cacher/simulation/_sometimes.py",
+    "cacher/simulation/_swarm.py",
+    "cacher/simulation/_tape.py",
     "cacher/simulation/_canonical.py",
     "cacher/simulation/_comparison.py",
     "cacher/simulation/_deletion_order.py",
@@ -189,15 +204,21 @@ DOORS = {
     "jsonpatch": ["cacher/registry/patch/_json_patch.py"],
     "cel_expr_python": ["cacher/registry/schema/_cel_library.py", "cacher/registry/schema/_cel_program.py"],
     "re2": ["cacher/registry/schema/_patterns.py"],
-    "h11": ["cacher/server/_http.py"],
-    "yaml": ["cacher/server/_yaml.py"],
+    "h11": ["cacher/server/_http.py", "reflector/http/_connection.py"],
+    "yaml": ["cacher/server/_yaml.py", "reflector/http/_yaml.py"],
     "sortedcontainers": ["watch/_sorted.py"],
     "rich": ["benchmarks/__main__.py", "cacher/simulation/_progress.py", "cacher/simulation/_render.py"],
 }
 
 # A judge that leaned on what it judges would share its mistakes: it knows the words of `watch` and the recorded facts.
 JUDGES = "cacher/simulation/judges/*.py"
-JUDGES_MAY_IMPORT = ("watch", "msgspec", "cacher.simulation._history", "cacher.simulation.judges")
+JUDGES_MAY_IMPORT = (
+    "watch",
+    "msgspec",
+    "cacher.simulation._history",
+    "cacher.simulation._acts",
+    "cacher.simulation.judges",
+)
 
 IMPORTED_AS = {
     "cel-expr-python": "cel_expr_python",

@@ -66,6 +66,10 @@ BRIDGES = {
         {"time"},
         "the time of day, read once, when a cluster is opened on the real clock",
     ),
+    "reflector/http/_connect.py": (
+        {"time"},
+        "the time of day, in which an exec plugin says when its token expires",
+    ),
     "cacher/server/_auth.py": (
         {"secrets"},
         "a token that could be drawn again from a seed would be none",
@@ -73,6 +77,18 @@ BRIDGES = {
     "cacher/simulation/_meter.py": (
         {"time"},
         "the one meter of wall-clock lag and rates; nothing in the path reads it",
+    ),
+    "cacher/simulation/_campaign.py": (
+        {"time"},
+        "how long a campaign took; no world sees it",
+    ),
+    "cacher/simulation/_hunt.py": (
+        {"time", "multiprocessing"},
+        "a hunt plays seeds in several processes and keeps to a time; no world sees either",
+    ),
+    "cacher/simulation/_guard.py": (
+        {"threading", "trio.to_thread"},
+        "it is what refuses them to programs in a simulation",
     ),
     "cacher/storage/etcd/_worker_thread.py": (
         {"trio.to_thread"},
@@ -85,6 +101,10 @@ BRIDGES = {
     "tests/clients/programs/with_kubernetes_asyncio.py": (
         {"asyncio"},
         "a client of others, which is written for it, in a process of its own",
+    ),
+    "tests/cacher/simulation/test_guard.py": (
+        {"time", "random", "uuid.uuid4", "threading", "trio.to_thread"},
+        "what is refused to programs in a simulation is tried",
     ),
     "tests/conformance/wirecheck.py": (
         {"time", "secrets", "threading"},

@@ -74,6 +74,14 @@ def _collector_at_rest() -> Iterator[None]:
             gc.enable()
 
 
+def _still_clock() -> trio.testing.MockClock:
+    """A virtual clock that only jumps. At rate 0 it adds nothing of the real clock, so it need not read that: a tenth of a run."""
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    if hasattr(clock, "_real_clock"):
+        setattr(clock, "_real_clock", float)  # noqa: B010 - private, and only for speed: float() is 0.0
+    return clock
+
+
 def run_deterministic(
     async_fn: Callable[[*_Args], Awaitable[_T]],
     *args: *_Args,
@@ -92,7 +100,7 @@ def run_deterministic(
         return trio.run(
             async_fn,
             *args,
-            clock=trio.testing.MockClock(autojump_threshold=0),
+            clock=_still_clock(),
             instruments=instruments,
             restrict_keyboard_interrupt_to_checkpoints=True,
         )

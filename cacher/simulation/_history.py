@@ -13,6 +13,8 @@ import msgspec
 
 from watch import Event, Object, Selector
 
+from ._acts import Acts
+
 
 class StoreChange(msgspec.Struct, frozen=True, gc=False):
     """One write as the store acknowledged it. Several may share a revision (a transaction, an expired lease)."""
@@ -41,6 +43,10 @@ class Listed(msgspec.Struct, frozen=True, gc=False):
     revision: int
     objects: tuple[Object, ...]
     minimum_revision: int = 0
+    asked: str | None = None
+    """The resource version that it asked for: "" the latest, "0" any; None: not recorded."""
+    is_exact: bool = False
+    """Whether it asked for just that version, and not for one that is no older."""
 
 
 class Opened(msgspec.Struct, frozen=True, gc=False):
@@ -91,6 +97,11 @@ class ClientHistory(msgspec.Struct):
     selector: Selector
     slow: bool
     steps: list[Step]
+    resource: str = ""
+    """As operations and faults name it."""
+    process: str = ""
+    """In a world: whose eyes these were, and in which of its lives."""
+    incarnation: int = 0
 
 
 class CacheSample(msgspec.Struct, frozen=True, gc=False):
@@ -107,6 +118,8 @@ class CacheSample(msgspec.Struct, frozen=True, gc=False):
     objects: tuple[Object, ...] | None = None
     view_log_events_max: int = 0
     """Events in the longest log of any one view."""
+    server: str = ""
+    """Whose cache it is, where there are several servers."""
 
 
 class History(msgspec.Struct):
@@ -119,3 +132,5 @@ class History(msgspec.Struct):
     published_at_s: dict[int, float]
     """When each revision was written, on the run's clock."""
     finished: bool = True
+    acts: Acts = msgspec.field(default_factory=Acts)
+    """What happened beside the watches, where anybody recorded it."""

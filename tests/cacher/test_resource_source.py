@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
-from cacher import Cluster, Resource, open_cluster
+from cacher import CacherStorage, Cluster, Resource, open_cluster
 from cacher._resource_source import HEARTBEAT_S, _Stream
 from reflector import Changes, Client, PartClient, ResourceClient, StreamingListerWatcher
 from watch import Event, EventType, InvalidSelector, Object, bookmark
@@ -228,5 +229,40 @@ def test_what_is_said_to_be_complete_is_complete_when_asked_in_the_midst_of_writ
                     assert all(event.revision > complete for event in changes.events)
                     complete = changes.revision
             nursery.cancel_scope.cancel()
+
+    run_trio(main)
+
+
+def test_what_comes_just_when_a_stream_is_asked_how_far_it_is_comes_before_the_answer(run_trio):
+    """Between the question and the stream's turn the cache may publish: its place by then is beyond what was not told."""
+
+    async def main():
+        async with open_cluster(random=Random(1), epoch_s=0) as cluster:
+            pods = cluster.resource("v1", "pods")
+            await cluster.resource("v1", "namespaces").create({"metadata": {"name": "a"}})
+            await pods.create(pod("first"), "a")
+            source = pods.lister_watcher()
+            page = await source.list()
+            seen: list[Changes] = []
+
+            async def read() -> None:
+                async with source.watch(page.revision) as stream:
+                    while True:
+                        seen.append(await stream.receive())
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(read)
+                await trio.testing.wait_all_tasks_blocked()
+                (stream,) = source._open
+                storage = pods.storage
+                assert isinstance(storage, CacherStorage)
+                added = Event(
+                    EventType.ADDED, Object("/registry/pods/a/second", page.revision + 1, b"{}"), page.revision + 1
+                )
+                stream.tell()
+                storage.cacher.apply(Changes((added,), page.revision + 1))  # no task has run in between
+                await trio.testing.wait_all_tasks_blocked()
+                nursery.cancel_scope.cancel()
+            assert [len(changes.events) for changes in seen] == [1]
 
     run_trio(main)

@@ -15,13 +15,31 @@ from __future__ import annotations
 from .._history import History
 from ._cache import BOUNDED as BOUNDED
 from ._cache import COHERENT as COHERENT
+from ._cost import FRUGAL as FRUGAL
+from ._cost import frugal as frugal
 from ._delivery import RELIABLE as RELIABLE
+from ._destruction import NO_STALE_DESTRUCTION as NO_STALE_DESTRUCTION
 from ._faithful import FAITHFUL as FAITHFUL
+from ._handlers import LIVE as LIVE
+from ._handlers import PAIRED as PAIRED
+from ._handlers import SYNCED as SYNCED
 from ._isolation import DELAY_MAX_S as DELAY_MAX_S
 from ._isolation import ISOLATED as ISOLATED
 from ._isolation import isolated as isolated
 from ._judge import Judge as Judge
 from ._judge import judge_with as judge_with
+from ._lists import FRESH as FRESH
+from ._lists import MATCHED as MATCHED
+from ._liveness import CONVERGENT as CONVERGENT
+from ._liveness import LIVELY as LIVELY
+from ._liveness import SETTLES as SETTLES
+from ._liveness import lively as lively
+from ._outcomes import COALESCE_PROOF as COALESCE_PROOF
+from ._outcomes import CRASH_PROOF as CRASH_PROOF
+from ._outcomes import NO_OVERSHOOT as NO_OVERSHOOT
+from ._outcomes import difference as difference
+from ._resume import BOOKMARKABLE as BOOKMARKABLE
+from ._resume import RESUMABLE as RESUMABLE
 from ._stream import ATOMIC as ATOMIC
 from ._stream import MONOTONIC as MONOTONIC
 from ._stream import ORDERED as ORDERED
@@ -33,6 +51,27 @@ from ._verdict import Violation as Violation
 
 ALL_JUDGES = (ORDERED, UNIQUE, RELIABLE, ATOMIC, FAITHFUL, COHERENT, MONOTONIC, BOUNDED, ISOLATED)
 """In the order of the report: the watch, the cache, everybody together."""
+
+
+WORLD_JUDGES = (
+    *ALL_JUDGES,
+    RESUMABLE,
+    BOOKMARKABLE,
+    FRESH,
+    MATCHED,
+    LIVELY,
+    CONVERGENT,
+    FRUGAL,
+    PAIRED,
+    SYNCED,
+    LIVE,
+    NO_STALE_DESTRUCTION,
+    CRASH_PROOF,
+    COALESCE_PROOF,
+    NO_OVERSHOOT,
+    SETTLES,
+)
+"""Of a world: those, and what watches across connections, copies, handlers and controllers promise."""
 
 
 def judge_all(history: History, *, delay_max_s: float = DELAY_MAX_S) -> tuple[Verdict, ...]:

@@ -35,6 +35,7 @@ from ._mvcc import REQUEST_BYTES_MAX, TXN_OPERATIONS_MAX, Mvcc, Snapshot
 from ._protocol import (
     Compare,
     EtcdError,
+    EtcdEvent,
     LeaseResult,
     Operation,
     Range,
@@ -280,6 +281,25 @@ class EmbeddedEtcd:
             watch.close()
             self._watches.pop(watch, None)
             self._store.unwatch(watch.watcher)
+
+    def observe(
+        self, key: str | bytes, range_end: str | bytes | None, told: Callable[[tuple[EtcdEvent, ...]], None]
+    ) -> None:
+        """Have `told` called with all later events of a range, a revision a time, in the step that publishes them.
+
+        For whoever must know the truth at that very moment, as a simulation does; before watches that are opened later hear
+        of it. `told` must not raise, nor call this store. Lasts as long as the store.
+        Raises:
+            InvalidRequestError: the range is empty.
+        """
+
+        def take() -> None:
+            response = watcher.take()
+            if response is not None and response.events:
+                told(response.events)
+
+        end = None if range_end is None else _bytes(range_end)
+        watcher = self._store.watch(WatchRequest(_bytes(key), end, prev_kv=True), take)
 
     # --- tasks --------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,211 @@
+"""The commands about simulated worlds: list, run, hunt, replay, shrink, explain.
+
+0 as it was to be   1 a guarantee was broken   2 no convergence   3 the run was not deterministic   64 wrong usage
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from .simulation import (
+    EXIT_BROKEN,
+    EXIT_NOT_CONVERGED,
+    EXIT_OK,
+    NothingToShrink,
+    RunResult,
+    Scenario,
+    ScenarioNotFound,
+    Tape,
+    TapeError,
+    UnknownVariant,
+    console_for,
+    explain,
+    hunt,
+    load_scenario,
+    play,
+    run_seed,
+    shipped_scenarios,
+    shrink,
+)
+
+EXIT_NOT_DETERMINISTIC = 3
+TAPES = ".watchcache"
+"""Where tapes of finds are kept: a folder of the current directory."""
+
+UNUSABLE_WORLDS = (ScenarioNotFound, TapeError, NothingToShrink, UnknownVariant)
+
+
+def add_worlds(commands: Any) -> None:
+    """The parsers of these commands."""
+    listing = commands.add_parser("list", help="the scenarios, one line each")
+    listing.set_defaults(run=_list)
+
+    run = commands.add_parser("run", help="play a scenario by its script: the buggy variant and the fixed one")
+    _add_scenario(run)
+    run.add_argument("--seed", type=int, default=1, metavar="N", help="where all chance comes from (default: 1)")
+    run.add_argument("--variant", default="", metavar="V", help="this variant alone")
+    run.set_defaults(run=_run)
+
+    hunting = commands.add_parser(
+        "hunt", help="play a scenario with faults drawn from seed after seed, until something breaks"
+    )
+    _add_scenario(hunting)
+    hunting.add_argument("--variant", default="buggy", metavar="V", help="buggy or fixed (default: buggy)")
+    hunting.add_argument("--seeds", type=_count, default=1000, metavar="N", help="how many seeds (default: 1000)")
+    hunting.add_argument("--first-seed", type=int, default=0, metavar="N", help="the first of them (default: 0)")
+    hunting.add_argument(
+        "--jobs", type=_count, default=os.cpu_count() or 1, metavar="J", help="processes (default: one a core)"
+    )
+    hunting.set_defaults(run=_hunt)
+
+    for name, does, what in (
+        ("replay", _replay, "play a tape again, and compare with what it came to when it was kept"),
+        ("shrink", _shrink, "make a tape that fails as small as it gets"),
+        ("explain", _explain, "tell the story of a tape: who believed what, and which read led to which write"),
+    ):
+        parser = commands.add_parser(name, help=what)
+        parser.add_argument("tape", metavar="TAPE", help="a tape's file, as hunt keeps it")
+        if name == "shrink":
+            parser.add_argument(
+                "--out", metavar="FILE", help="where to write it (default: beside the tape, .small.json)"
+            )
+        parser.set_defaults(run=does)
+
+
+def _add_scenario(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("scenario", metavar="NAME", help="a shipped scenario, a file, or module:NAME")
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+    return int(text)
+
+
+def _list(_: argparse.Namespace) -> int:
+    found = [load_scenario(name) for name in shipped_scenarios()]
+    width = max(len(scenario.name) for scenario in found)
+    for scenario in found:
+        print(f"{scenario.name:{width}}  {scenario.title}  [{scenario.guarantee}; {scenario.source}]")
+    return EXIT_OK
+
+
+def _run(options: argparse.Namespace) -> int:
+    scenario = load_scenario(options.scenario)
+    variants = (options.variant,) if options.variant else scenario.variants
+    code = EXIT_OK
+    for number, variant in enumerate(variants):
+        result = run_seed(scenario, options.seed, variant, hunting=False, keep=True)
+        is_to_break = number == 0 and len(variants) > 1 and bool(scenario.guarantee)
+        for line in _told(result):
+            print(line)
+        if is_to_break and scenario.guarantee not in result.broken:
+            print(f"the story is that {scenario.guarantee} is broken here, and it was not")
+            code = EXIT_BROKEN
+        elif not is_to_break:
+            code = max(code, _code(result))
+    return code
+
+
+def _told(result: RunResult) -> list[str]:
+    how = f"{result.virtual_s:.0f} s of virtual time, {result.steps} steps, digest {result.digest}"
+    if result.outcome == "held":
+        return [f"{result.tape.scenario}, {result.tape.variant}, seed {result.tape.seed}: held; {how}"]
+    return [*explain(result), how]
+
+
+def _code(result: RunResult) -> int:
+    if result.outcome == "held":
+        return EXIT_OK
+    return EXIT_NOT_CONVERGED if result.outcome == "not-converged" else EXIT_BROKEN
+
+
+def _hunt(options: argparse.Namespace) -> int:
+    scenario = load_scenario(options.scenario)
+    with _progress(f"hunting {scenario.name}, {options.variant}"):
+        result = hunt(scenario, options.variant, seeds=options.seeds, first_seed=options.first_seed, jobs=options.jobs)
+    if result.found is None:
+        print(result.line())
+        met = ", ".join(f"{name} {number}" for name, number in result.sometimes.items() if number)
+        never = ", ".join(name for name, number in result.sometimes.items() if not number)
+        print(f"met: {met}" + (f"; never: {never}" if never else ""))
+        return EXIT_OK
+    tape = Path(TAPES) / f"{scenario.name}-{options.variant}-{result.found.seed}.json"
+    tape.parent.mkdir(exist_ok=True)
+    tape.write_text(result.found.tape, encoding="utf-8")
+    print(f"watchcache replay {tape}")
+    print(result.line(scenario.guarantee))
+    for line in explain(play(scenario, result.found.load(), keep=True)):
+        print(line)
+    print(f"make it smaller: watchcache shrink {tape}")
+    return EXIT_BROKEN
+
+
+def _replay(options: argparse.Namespace) -> int:
+    tape, scenario = _loaded(options.tape)
+    result = play(scenario, tape, keep=True)
+    for line in _told(result):
+        print(line)
+    if tape.digest and tape.digest != result.digest:
+        print(
+            f"the tape was kept at digest {tape.digest}: another version of the code, or something in it is not repeatable"
+            f" (watchcache doctor)"
+        )
+        return EXIT_NOT_DETERMINISTIC
+    return _code(result)
+
+
+def _shrink(options: argparse.Namespace) -> int:
+    tape, scenario = _loaded(options.tape)
+    out = Path(options.out) if options.out else Path(options.tape).with_suffix(".small.json")
+    with _progress(f"shrinking {options.tape}"):
+        found = shrink(scenario, tape, guarantee=scenario.guarantee if scenario.guarantee in tape.broken else "")
+    out.write_text(found.tape.to_json(), encoding="utf-8")
+    print(f"watchcache replay {out}")
+    print(f"{found.before} operations and faults became {found.after}, in {found.plays} runs")
+    for operation in found.tape.operations or ():
+        print(f"  {_plain(operation)}")
+    for fault in found.tape.faults:
+        lasting = f" for {fault.for_s:g} s" if fault.for_s else ""
+        print(f"  fault: {_plain(fault.do)}{lasting}, when {_plain(fault.when)}")
+    for line in explain(found.result):
+        print(line)
+    return EXIT_BROKEN
+
+
+def _explain(options: argparse.Namespace) -> int:
+    tape, scenario = _loaded(options.tape)
+    result = play(scenario, tape, keep=True)
+    for line in explain(result):
+        print(line)
+    return _code(result)
+
+
+def _loaded(path: str) -> tuple[Tape, Scenario]:
+    tape = Tape.from_json(Path(path).read_bytes())
+    return tape, load_scenario(tape.scenario)
+
+
+def _plain(thing: msgspec.Struct) -> str:
+    """A part of a tape as a call, without what says nothing."""
+    members = msgspec.to_builtins(thing)
+    shown = [f"{name}={value!r}" for name, value in members.items() if name != "type" and value not in ("", None)]
+    return f"{type(thing).__name__}({', '.join(shown)})"
+
+
+def _progress(what: str) -> Progress:
+    """A sign of life on a terminal; nothing elsewhere."""
+    console = console_for(sys.stderr)
+    progress = Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True,
+        disable=not console.is_terminal,
+    )  # fmt: skip
+    progress.add_task(what, total=None)
+    return progress

@@ -1,0 +1,116 @@
+"""`@simulate`: a test of a controller that is played under many seeds, each a world of its own with faults of its own.
+
+    @simulate(seeds=200)
+    async def test_a_flock_has_as_many_birds_as_it_wants(world: World) -> None:
+        world.wants(FLOCKS, "spec.birds", "v1/pods")
+        world.start(flocks)
+        await world.create(FLOCKS, {...})
+        await world.settle()
+
+The test fails with the story of the first seed that broke anything, in `explain`'s words, and the number to play it again by.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from ._play import RunResult, run_seed
+from ._scenario import SETTLE_S, Scenario, Swarm, Topology
+from ._story import explain
+from ._world import World
+
+SimulatedTest = Callable[[World], Awaitable[None]]
+
+
+class Chosen(msgspec.Struct):
+    """What a test run asks for beside what is written at a test: set by the pytest plugin."""
+
+    seed: int | None = None
+    """Play this one alone."""
+    first: Callable[[str], Sequence[int]] = lambda _: ()
+    """Seeds that failed the last time, by the test's name: they come first."""
+    failed: Callable[[str, int | None], None] = lambda _name, _seed: None
+    """Told of the seed that failed; None: none did."""
+
+
+CHOSEN = Chosen()
+
+
+class Broken(AssertionError):
+    """A simulated test failed. The message is its story; `result` has all of it."""
+
+    def __init__(self, result: RunResult, name: str, played: int) -> None:
+        self.result = result
+        story = "\n".join(explain(result))
+        again = f"again: pytest -k {name} --sim-seed {result.tape.seed}"
+        super().__init__(f"{name} failed at the {_ordinal(played)} history\n{story}\n{again}")
+
+
+def simulate(
+    *,
+    seeds: int = 100,
+    faults: Swarm | None = None,
+    topology: Topology | None = None,
+    time_limit_s: float | None = None,
+    settle_s: float = SETTLE_S,
+    ignores: Sequence[str] = (),
+) -> Callable[[SimulatedTest], Callable[[], None]]:
+    """Make an async function of a World a test that plays it under `seeds` seeds.
+
+    Args:
+        faults: what may go wrong; everything that a cache can survive by default. `Swarm(kinds=())`: nothing.
+        topology: servers, ring sizes, latencies, definitions.
+        time_limit_s: begin no further history after so many seconds of real time; at least one is played.
+        ignores: guarantees that are not promised.
+    """
+    if seeds < 1:
+        raise ValueError(f"seeds is {seeds}: choose 1 or more")
+
+    def decorate(test: SimulatedTest) -> Callable[[], None]:
+        scenario = Scenario(
+            name=test.__name__,
+            title=(test.__doc__ or test.__name__).strip().partition("\n")[0],
+            start=lambda _world, _variant: None,
+            workload=test,
+            variants=("test",),
+            swarm=faults if faults is not None else Swarm(),
+            topology=topology if topology is not None else Topology(),
+            settle_s=settle_s,
+            ignores=tuple(ignores),
+        )
+
+        @functools.wraps(test)
+        def run() -> None:
+            __tracebackhide__ = True
+            _play_all(scenario, seeds, time_limit_s)
+
+        del run.__wrapped__  # pytest would ask for a fixture `world`
+        return run
+
+    return decorate
+
+
+def _play_all(scenario: Scenario, seeds: int, time_limit_s: float | None) -> None:
+    __tracebackhide__ = True  # a reader wants the story, and not this loop
+    name = scenario.name
+    if CHOSEN.seed is not None:
+        order: Sequence[int] = [CHOSEN.seed]
+    else:
+        order = list(dict.fromkeys([*CHOSEN.first(name), *range(seeds)]))
+    began_s = time.monotonic()
+    for played, seed in enumerate(order, 1):
+        if played > 1 and time_limit_s is not None and time.monotonic() - began_s > time_limit_s:
+            break
+        result = run_seed(scenario, seed, "test", keep=True)
+        if result.outcome != "held":
+            CHOSEN.failed(name, seed)
+            raise Broken(result, name, played)
+    CHOSEN.failed(name, None)
+
+
+def _ordinal(number: int) -> str:
+    return {1: "first", 2: "second", 3: "third"}.get(number, f"{number}th")
