@@ -94,6 +94,10 @@ BRIDGES = {
         {"trio.to_thread"},
         "SQLite can only be waited for by a thread; tasks are woken in the order of their calls, and simulations have no thread",
     ),
+    "tests/cacher/test_cli_serve.py": (
+        {"trio.to_thread"},
+        "servers in processes of their own are asked by the standard library's HTTP, while a task keeps their etcd",
+    ),
     "tests/clients/programs/with_kubernetes_asyncio.py": (
         {"asyncio"},
         "a client of others, which is written for it, in a process of its own",

@@ -6,12 +6,18 @@ import json
 import signal
 import socket
 import stat
+from random import Random
 
 import pytest
+import trio
 
 from cacher import _cli
+from cacher._clock import Clock
+from cacher.server import issue_client, make_authority
 from tests.clients.api import api_of
 from tests.clients.served import ServeFailed, open_served
+from tests.etcd_binaries import CURE, etcd_binaries
+from tests.etcd_server import open_etcd_server
 
 
 def refused(capsys, *arguments: str) -> str:
@@ -183,3 +189,51 @@ def test_it_does_not_start_where_it_is_told_what_cannot_be(tmp_path):
     with pytest.raises(ServeFailed, match="give both or neither"):
         with open_served(tmp_path, "--tls-cert", "x"):
             pass
+
+
+@pytest.mark.slow
+def test_clients_come_in_by_certificates_of_the_authority_that_was_named(tmp_path):
+    async def unix() -> float:
+        return Clock.of_machine().unix()
+
+    now_s = trio.run(unix)
+    authority = make_authority(now_s=now_s)
+    (tmp_path / "ca.crt").write_text(authority.certificate, encoding="ascii")
+    with open_served(tmp_path, "--client-ca", str(tmp_path / "ca.crt")) as served:
+        codes = {}
+        for user, group in (("alice", "system:masters"), ("eve", "watchcache:readers"), ("bob", "dev")):
+            api = api_of(served.kubeconfig)
+            api.token = ""
+            own = issue_client(authority, user, [group], now_s=now_s)
+            (tmp_path / user).write_text(own.certificate + own.key, encoding="ascii")
+            assert api.context is not None
+            api.context.load_cert_chain(tmp_path / user)
+            made = api("POST", "/api/v1/namespaces", {"metadata": {"name": user}})
+            codes[user] = (made.code, api("GET", "/api/v1/namespaces").code, api("GET", "/version").code)
+        assert codes == {"alice": (201, 200, 200), "eve": (403, 200, 200), "bob": (403, 403, 200)}
+        assert api_of(served.kubeconfig)("GET", "/api/v1/namespaces/alice").code == 200  # the token is good as well
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "binary", etcd_binaries() or [pytest.param(None, marks=pytest.mark.skip(reason=CURE))], ids=str
+)
+def test_it_serves_a_real_etcd_which_several_servers_may_share(tmp_path, binary):
+    async def main() -> None:
+        async with open_etcd_server(binary, tmp_path, random=Random(7)) as etcd:
+            await trio.to_thread.run_sync(share, etcd.endpoint)
+
+    def share(endpoint: str) -> None:
+        maps = "/api/v1/namespaces/default/configmaps"
+        with (
+            open_served(tmp_path / "one", "--http", "--etcd", endpoint) as one,
+            open_served(tmp_path / "two", "--http", "--etcd", endpoint) as two,
+        ):
+            made = api_of(one.kubeconfig)("POST", maps, {"metadata": {"name": "a"}, "data": {"k": "v"}})
+            assert made.code == 201
+            assert api_of(two.kubeconfig)("GET", f"{maps}/a").json == made.json
+            assert api_of(two.kubeconfig)("DELETE", f"{maps}/a").code == 200
+            gone = api_of(one.kubeconfig)("GET", maps)
+            assert (gone.code, gone.json["items"]) == (200, [])
+
+    trio.run(main)
