@@ -52,7 +52,13 @@ def test_the_example_fails_with_a_story_and_its_seed_comes_first_the_next_time(t
 
     first = run()
     assert "broke NoOvershoot" in first
+    told = first.partition("Broken: ")[2].splitlines()
+    readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8").splitlines()
+    begins = readme.index(told[0])
+    shown = readme[begins : readme.index("```", begins)]
+    assert shown == [told[0], *(line[4:] for line in told[1 : len(shown)])], "the README shows what comes out"
+    assert len(shown) <= 25
     assert "1 failed" in first
     assert "failed at the first history" not in first
     assert "failed at the first history" in run()
-    assert "seed 3" in run("--sim-seed", "3")
+    assert "seed 10" in run("--sim-seed", "10")
