@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from .simulation import (
     EXIT_BROKEN,
@@ -25,7 +23,6 @@ from .simulation import (
     Tape,
     TapeError,
     UnknownVariant,
-    console_for,
     explain,
     hunt,
     load_scenario,
@@ -33,6 +30,7 @@ from .simulation import (
     run_seed,
     shipped_scenarios,
     shrink,
+    sign_of_life,
 )
 
 EXIT_NOT_DETERMINISTIC = 3
@@ -129,7 +127,7 @@ def _code(result: RunResult) -> int:
 
 def _hunt(options: argparse.Namespace) -> int:
     scenario = load_scenario(options.scenario)
-    with _progress(f"hunting {scenario.name}, {options.variant}"):
+    with sign_of_life(f"hunting {scenario.name}, {options.variant}"):
         result = hunt(scenario, options.variant, seeds=options.seeds, first_seed=options.first_seed, jobs=options.jobs)
     if result.found is None:
         print(result.line())
@@ -165,7 +163,7 @@ def _replay(options: argparse.Namespace) -> int:
 def _shrink(options: argparse.Namespace) -> int:
     tape, scenario = _loaded(options.tape)
     out = Path(options.out) if options.out else Path(options.tape).with_suffix(".small.json")
-    with _progress(f"shrinking {options.tape}"):
+    with sign_of_life(f"shrinking {options.tape}"):
         found = shrink(scenario, tape, guarantee=scenario.guarantee if scenario.guarantee in tape.broken else "")
     out.write_text(found.tape.to_json(), encoding="utf-8")
     print(f"watchcache replay {out}")
@@ -198,14 +196,3 @@ def _plain(thing: msgspec.Struct) -> str:
     members = msgspec.to_builtins(thing)
     shown = [f"{name}={value!r}" for name, value in members.items() if name != "type" and value not in ("", None)]
     return f"{type(thing).__name__}({', '.join(shown)})"
-
-
-def _progress(what: str) -> Progress:
-    """A sign of life on a terminal; nothing elsewhere."""
-    console = console_for(sys.stderr)
-    progress = Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True,
-        disable=not console.is_terminal,
-    )  # fmt: skip
-    progress.add_task(what, total=None)
-    return progress

@@ -78,6 +78,10 @@ BRIDGES = {
         {"time"},
         "the one meter of wall-clock lag and rates; nothing in the path reads it",
     ),
+    "cacher/simulation/_simulate.py": (
+        {"time"},
+        "a test's limit of real time, which no world sees",
+    ),
     "cacher/simulation/_campaign.py": (
         {"time"},
         "how long a campaign took; no world sees it",

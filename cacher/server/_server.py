@@ -15,7 +15,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
@@ -30,7 +30,6 @@ from ._bodies import DecodeProtobuf
 from ._documents import Documents
 from ._hosts import is_foreign
 from ._http import Exchange, Gone, HTTPConnection, Limits
-from ._protobuf import decode_protobuf
 from ._query import TIMEOUT_MAX_S, is_true, timeout_of
 from ._request import JSON, Response
 from ._resolve import NoPage, resolve
@@ -70,6 +69,13 @@ class ServerOptions(msgspec.Struct, frozen=True):
     """What answers under way are given at the end."""
     loopback_only: bool = False
     """Refuse what comes by another machine's name, or from its pages."""
+
+
+def _decode_protobuf(raw: bytes) -> dict[str, Any]:
+    """See `_protobuf`, which is imported with the first such body: who sends none need not wait for the library."""
+    from ._protobuf import decode_protobuf
+
+    return decode_protobuf(raw)
 
 
 class Server:
@@ -264,7 +270,7 @@ async def open_server(
     port: int = 0,
     tls: ssl.SSLContext | None = None,
     options: ServerOptions = ServerOptions(),  # noqa: B008 - a frozen value
-    protobuf: DecodeProtobuf | None = decode_protobuf,
+    protobuf: DecodeProtobuf | None = _decode_protobuf,
     access: Access | None = None,
 ) -> AsyncIterator[Server]:
     """A server of `backend` for as long as the context lasts; at its end it closes as `Server.close` says.

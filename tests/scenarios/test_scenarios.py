@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 
+from cacher.simulation import shipped_scenarios
 from tests.cacher.simulation.busy_trace import write_busy_trace
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
@@ -25,7 +26,9 @@ def load(name: str) -> ModuleType:
 
 
 def test_every_scenario_is_run_here():
-    assert sorted(path.stem for path in SCENARIOS.glob("*.py")) == [
+    """Those that are no story of a bug: `test_museum.py` has these, however many there are."""
+    museum = {name.replace("-", "_") for name in shipped_scenarios()}
+    assert sorted(path.stem for path in SCENARIOS.glob("*.py") if path.stem not in museum) == [
         "owners_and_finalizers",
         "rollout",
         "slow_watcher",

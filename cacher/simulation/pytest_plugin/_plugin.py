@@ -1,9 +1,4 @@
-"""The pytest plugin of `@simulate`: `pytest_plugins = ["cacher.simulation.pytest_plugin"]` in your conftest.py.
-
-    --sim-seed N     play this seed alone, in every simulated test that runs
-
-Seeds that failed are kept in pytest's own cache and come first in the next run.
-"""
+"""What the plugin adds to pytest: an option, and a memory of seeds that failed."""
 
 from __future__ import annotations
 
@@ -12,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from ._simulate import CHOSEN
+from .._simulate import CHOSEN
 
 _KEY = "watchcache/failed-seeds"
 
@@ -26,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _simulated_seeds(pytestconfig: pytest.Config) -> Iterator[None]:
+def simulated_seeds(pytestconfig: pytest.Config) -> Iterator[None]:
     """What the command line and the last run say, for as long as the session lasts."""
     with _chosen(pytestconfig):
         yield
