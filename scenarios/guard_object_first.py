@@ -30,11 +30,12 @@ from cacher.simulation import (
     World,
     custom_resource,
 )
-from reflector import Controller, Manager, controller_reference, owner_key
+from reflector import Controller, ExponentialLimiter, Manager, controller_reference, owner_key
 from watch import AlreadyExists
 
 DATABASES = "example.com/v1/databases"
 SECRETS = "v1/secrets"
+PATIENCE_S = 10.0
 PARTS = ("users", "tls")
 
 
@@ -58,9 +59,9 @@ def databases(manager: Manager, *, fixed: bool) -> None:
                 with suppress(AlreadyExists):
                     await api.create({"metadata": metadata, "data": {}}, namespace)
 
-    manager.add(
-        Controller("databases", reconcile, random=Random(1)).watches(owners).watches(secrets, owner_key("Database"))
-    )
+    # Without a bound of its own the wait after many failures is longer than a world is watched once all is quiet.
+    controller = Controller("databases", reconcile, random=Random(1), limiter=ExponentialLimiter(cap_s=PATIENCE_S))
+    manager.add(controller.watches(owners).watches(secrets, owner_key("Database")))
 
 
 def every_part_is_there(world: World) -> str:

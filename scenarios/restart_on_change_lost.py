@@ -78,15 +78,17 @@ def flow_nodes(manager: Manager, *, fixed: bool) -> None:
             labelled = {**metadata, "annotations": {STARTED_WITH: wanted}}
             with suppress(AlreadyExists):
                 await pod_api.create({"metadata": labelled, "spec": POD_SPEC}, namespace)
-        elif fixed and pod.parse()["metadata"]["annotations"][STARTED_WITH] != wanted:
-            # This copy may be of the past: what costs a pod is worth a question to the store.
-            if (await api.get(name, namespace))["spec"]["config"] == wanted:
-                await restart(pod)
+        elif fixed and pod.parse()["metadata"]["annotations"][STARTED_WITH] != wanted and await is_still(node):
+            await restart(pod)
+
+    async def is_still(node: Object) -> bool:
+        """The copy may be of the past: what costs a pod is worth a question to the store."""
+        return bool((await api.get(node.name, node.namespace))["spec"] == node.parse()["spec"])
 
     async def restart(pod: Object | None) -> None:
         if pod is not None:
             with suppress(NotFound):
-                await delete_exactly(pod_api, pod, any_version=True)
+                await delete_exactly(pod_api, pod, any_version=not fixed)
 
     # Without a bound of its own the wait after many failures is longer than a world is watched once all is quiet.
     controller = Controller("flow-nodes", reconcile, random=Random(1), limiter=ExponentialLimiter(cap_s=PATIENCE_S))

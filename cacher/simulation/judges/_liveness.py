@@ -105,6 +105,8 @@ CONVERGENT = Judge(
 
 SETTLES_S = 30.0
 """Who has nothing to do has been quiet for so long at the end of a run."""
+ROUNDING_S = 1e-6
+"""A world that ends just so long after its last write is at rest, whatever the sums of its times are rounded to."""
 
 
 def _settles(case: Case, tally: Tally) -> None:
@@ -112,9 +114,10 @@ def _settles(case: Case, tally: Tally) -> None:
     phases = acts.phases
     if phases.faults_end_s is None or phases.end_s - phases.faults_end_s < SETTLES_S:
         return
+    since_s = phases.end_s - SETTLES_S + ROUNDING_S
     writers: dict[str, int] = {}
     for written in acts.written:
-        if written.at_s > phases.end_s - SETTLES_S and written.request != NOBODY:
+        if written.at_s > since_s and written.request != NOBODY:
             process = acts.requests[written.request].process
             writers[process] = writers.get(process, 0) + 1
     names = dict.fromkeys(lived.process for lived in acts.lives)
