@@ -101,8 +101,8 @@ def pods_run_with_what_is_wanted(world: World) -> str:
     written = {one.name: one.revision for one in world.objects(MAPS)}
     pods = world.objects(PODS)
     old = [pod.name for pod in pods if pod.revision < written.get(pod.name, 0)]
-    if not pods:
-        return "there is no pod"
+    if missing := sorted({node.name for node in world.objects(NODES)} - {pod.name for pod in pods}):
+        return f"{', '.join(missing)}: has no pod"
     return f"{', '.join(old)}: runs with a configuration that is no longer there" if old else ""
 
 
