@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from math import inf
 from typing import final
 
@@ -107,7 +107,11 @@ class ResourceListerWatcher:
             deadline=None if timeout_s is None else trio.current_time() + timeout_s,
             selector=self._selector,
         )
-        async with self._find_reader().watch(options) as watch:
+        async with AsyncExitStack() as stack:
+            try:
+                watch = await stack.enter_async_context(self._find_reader().watch(options))
+            except _ANSWERED as error:  # such as ProgressUntrusted: who mirrors this lists instead
+                raise WatchError(str(error)) from error
             yield watch
 
     def _held(self, stream: _Stream) -> _Held:

@@ -48,10 +48,18 @@ class StoreLink:
     Args:
         asked: takes note of what costs the store something.
         seen: called with the events that have reached the server, before it acts on them.
+        supports_progress: what the server is told of the store. True also of one that lies, unless somebody knows.
     """
 
     def __init__(
-        self, store: SimStore, server: str, network: Network, *, asked: Callable[[Asked], None], seen: Seen
+        self,
+        store: SimStore,
+        server: str,
+        network: Network,
+        *,
+        asked: Callable[[Asked], None],
+        seen: Seen,
+        supports_progress: bool = True,
     ) -> None:
         self.server = server
         self.store = store
@@ -62,6 +70,7 @@ class StoreLink:
         self.has_leader = True
         self.is_up = True
         self._asked = asked
+        self._supports_progress = supports_progress
         self._frozen: list[str] = []
         self._thawed = trio.Event()
         self._watches: dict[LinkWatch, None] = {}
@@ -111,8 +120,8 @@ class StoreLink:
 
     @property
     def supports_progress(self) -> bool:
-        """See Etcd.supports_progress. Also of a store that lies: nobody told the server."""
-        return True
+        """See Etcd.supports_progress."""
+        return self._supports_progress
 
     async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
         """There and back. A call that got there and whose answer does not come back was done.

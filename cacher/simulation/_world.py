@@ -59,6 +59,8 @@ class World:
         self.servers: dict[str, ApiServer] = {}
         self.has_settled = False
         """Whether the liveness phase was entered."""
+        self.trusts_progress = True
+        """Whether servers take the store's word on how far a watch is. Set before the world opens: some stores lie."""
         self.notes: list[str] = []
         """What a reader of the run should know: an Until that gave up, a fault that found nothing."""
         self._streams = Streams(tape.seed)
@@ -303,7 +305,9 @@ class World:
             if "server-received" in self.injector.points:
                 self._deeds.server_received(name, events)
 
-        link = StoreLink(self.store, name, self.network, asked=self._note_asked, seen=seen)
+        link = StoreLink(
+            self.store, name, self.network, asked=self._note_asked, seen=seen, supports_progress=self.trusts_progress
+        )
         server = ApiServer(
             name,
             link,

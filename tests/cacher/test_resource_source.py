@@ -11,8 +11,9 @@ import trio.testing
 
 from cacher import CacherStorage, Cluster, Resource, open_cluster
 from cacher._resource_source import HEARTBEAT_S, _Stream
-from reflector import Changes, Client, PartClient, ResourceClient, StreamingListerWatcher
-from watch import Event, EventType, InvalidSelector, Object, bookmark
+from cacher.storage.etcd import EmbeddedEtcd
+from reflector import Changes, Client, PartClient, ResourceClient, SharedInformer, StreamingListerWatcher
+from watch import Event, EventType, InvalidSelector, Object, WatchError, bookmark
 
 
 def pod(name: str, **labels: str) -> dict[str, Any]:
@@ -264,5 +265,24 @@ def test_what_comes_just_when_a_stream_is_asked_how_far_it_is_comes_before_the_a
                 await trio.testing.wait_all_tasks_blocked()
                 nursery.cancel_scope.cancel()
             assert [len(changes.events) for changes in seen] == [1]
+
+    run_trio(main)
+
+
+def test_over_a_store_whose_progress_is_not_to_be_trusted_the_state_is_listed(run_trio, monkeypatch):
+    """A streamed state has no end there. Who mirrors is told by a failure that it acts on, and not by one that ends it."""
+    monkeypatch.setattr(EmbeddedEtcd, "supports_progress", False)
+
+    async def main() -> None:
+        async with open_cluster(random=Random(1), checks_namespaces=False) as cluster, trio.open_nursery() as nursery:
+            pods = cluster.resource("v1", "pods")
+            await pods.create(pod("a"), "team-a")
+            with pytest.raises(WatchError, match="RequestWatchProgress"):
+                async with pods.lister_watcher().watch_list() as stream:
+                    await stream.receive()
+            informer = SharedInformer(pods.lister_watcher(), random=Random(2))
+            await nursery.start(informer.run)
+            assert [obj.name for obj in informer.lister.list("team-a")] == ["a"]
+            nursery.cancel_scope.cancel()
 
     run_trio(main)
