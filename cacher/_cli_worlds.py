@@ -55,7 +55,7 @@ def add_worlds(commands: Any) -> None:
         "hunt", help="play a scenario with faults drawn from seed after seed, until something breaks"
     )
     _add_scenario(hunting)
-    hunting.add_argument("--variant", default="buggy", metavar="V", help="buggy or fixed (default: buggy)")
+    hunting.add_argument("--variant", default="", metavar="V", help="buggy or fixed (default: the scenario's first)")
     hunting.add_argument("--seeds", type=_count, default=1000, metavar="N", help="how many seeds (default: 1000)")
     hunting.add_argument("--first-seed", type=int, default=0, metavar="N", help="the first of them (default: 0)")
     hunting.add_argument(
@@ -91,7 +91,8 @@ def _list(_: argparse.Namespace) -> int:
     found = [load_scenario(name) for name in shipped_scenarios()]
     width = max(len(scenario.name) for scenario in found)
     for scenario in found:
-        print(f"{scenario.name:{width}}  {scenario.title}  [{scenario.guarantee}; {scenario.source}]")
+        what = f"{scenario.guarantee}; {scenario.source}" if scenario.guarantee else scenario.source
+        print(f"{scenario.name:{width}}  {scenario.title}  [{what}]")
     return EXIT_OK
 
 
@@ -127,15 +128,16 @@ def _code(result: RunResult) -> int:
 
 def _hunt(options: argparse.Namespace) -> int:
     scenario = load_scenario(options.scenario)
-    with sign_of_life(f"hunting {scenario.name}, {options.variant}"):
-        result = hunt(scenario, options.variant, seeds=options.seeds, first_seed=options.first_seed, jobs=options.jobs)
+    variant = options.variant or scenario.variants[0]
+    with sign_of_life(f"hunting {scenario.name}, {variant}"):
+        result = hunt(scenario, variant, seeds=options.seeds, first_seed=options.first_seed, jobs=options.jobs)
     if result.found is None:
         print(result.line())
         met = ", ".join(f"{name} {number}" for name, number in result.sometimes.items() if number)
         never = ", ".join(name for name, number in result.sometimes.items() if not number)
         print(f"met: {met}" + (f"; never: {never}" if never else ""))
         return EXIT_OK
-    tape = Path(TAPES) / f"{scenario.name}-{options.variant}-{result.found.seed}.json"
+    tape = Path(TAPES) / f"{scenario.name}-{variant}-{result.found.seed}.json"
     tape.parent.mkdir(exist_ok=True)
     tape.write_text(result.found.tape, encoding="utf-8")
     print(f"watchcache replay {tape}")

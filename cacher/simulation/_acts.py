@@ -51,6 +51,8 @@ class Request(msgspec.Struct, gc=False):
     done_s: float = 0.0
     uid: str = ""
     """The uid that it was limited to; "": none."""
+    version: str = ""
+    """The resource version that it was limited to; "": none."""
     answer_uid: str = ""
     answer_revision: int = 0
     """Of the object that the process got for an answer; "" and 0: of none."""

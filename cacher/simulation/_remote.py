@@ -89,7 +89,12 @@ class RemoteResource:
         """See ResourceClient.update."""
         name, inside = _names(obj, namespace)
         return await self._calls.of(
-            "update", name, inside, lambda door: door.update(obj, namespace, field_manager=field_manager), obj=obj
+            "update",
+            name,
+            inside,
+            lambda door: door.update(obj, namespace, field_manager=field_manager),
+            obj=obj,
+            version=_version(obj),
         )
 
     async def patch(
@@ -135,6 +140,7 @@ class RemoteResource:
                 propagation_policy=propagation_policy,
             ),
             uid=uid or "",
+            version=resource_version or "",
         )
 
 
@@ -169,6 +175,7 @@ class RemotePart:
             lambda door: door.subresource(part).update(obj, namespace, field_manager=field_manager),
             part,
             obj=obj,
+            version=_version(obj),
         )
 
     async def patch(
@@ -193,6 +200,11 @@ class RemotePart:
             part,
             obj=patch if isinstance(patch, dict) else None,
         )
+
+
+def _version(obj: JSONObject) -> str:
+    """The version that an update of a whole object is limited to; "": none."""
+    return (obj.get("metadata") or {}).get("resourceVersion") or ""
 
 
 def _names(obj: JSONObject, namespace: str | None) -> tuple[str, str | None]:

@@ -197,7 +197,8 @@ class RemoteSource:
                 raise
             # Where the end of the state is never told, nobody can say from outside what came before it.
             is_told = not (initial and server.has_endless_lists)
-            self.log.steps.append(Opened(trio.current_time(), revision, initial, is_told))
+            is_ahead = self._is_behind(server, revision)
+            self.log.steps.append(Opened(trio.current_time(), revision, initial, is_told, is_ahead))
             world.chronicle.tell(self.log.name, f"watches from {revision}{' with the state' if initial else ''}")
             stream = RemoteStream(world, life, self, server, inner, self.info.prefix, initial=initial)
             self._at_server = source
@@ -208,6 +209,12 @@ class RemoteSource:
                 del life.streams[stream]
                 self._at_server = None
                 stream.close()
+
+    def _is_behind(self, server: ApiServer, revision: int) -> bool:
+        if server.cluster is None:
+            return False
+        resource = server.cluster.resource(self.info.group_version, self.info.plural)
+        return resource.is_cached and resource.statistics().revision < revision
 
     def _note_refusal(self, expired: Expired, revision: int, initial: bool) -> None:
         now_s = trio.current_time()
@@ -239,7 +246,7 @@ class RemoteStream:
         self._prefix = prefix
         self._in_state = initial
         self._is_endless = initial and server.has_endless_lists
-        self._is_broken = self._is_silent = self._is_over = False
+        self._is_broken = self._is_silent = self._is_over = self._is_asked = False
         self._held: Changes | None = None
         self._failure: Expired | trio.EndOfChannel | trio.BrokenResourceError | None = None
         self._due_s = 0.0
@@ -257,10 +264,10 @@ class RemoteStream:
         self._interrupt()
 
     def drain(self) -> None:
-        """The run is over, and all that there was has been handed over."""
+        """The run is over, and all that there was has been handed over; unless nobody asks for more, or nothing gets through."""
         if not self._is_over:
             self._is_over = True
-            self._end(EndReason.CLOSED_BY_CLIENT, drained=True)
+            self._end(EndReason.CLOSED_BY_CLIENT, drained=self._is_asked and not self._is_silent)
 
     def close(self) -> None:
         """The process left it."""
@@ -270,6 +277,13 @@ class RemoteStream:
 
     async def receive(self) -> Changes:
         """See ChangeStream. Cancelled, it has taken nothing."""
+        self._is_asked = True
+        try:
+            return await self._receive()
+        finally:
+            self._is_asked = False
+
+    async def _receive(self) -> Changes:
         while True:
             if self._is_broken:
                 await trio.lowlevel.checkpoint()
@@ -357,7 +371,7 @@ class RemoteStream:
         if self._is_endless:
             changes = Changes(events, 0)
         batch = self._batch(events, changes.revision)
-        if batch:
+        if batch and not self._is_over:  # after that nobody looks
             self._source.log.steps.append(Received(trio.current_time(), batch))
         revisions = f"{events[0].revision}..{events[-1].revision}" if events else "-"
         world.chronicle.tell(self._source.log.name, f"gets {len(events)} events {revisions} up to {changes.revision}")

@@ -60,6 +60,9 @@ class Swarm(msgspec.Struct, frozen=True, omit_defaults=True):
     """The most that one seed draws."""
     horizon_s: float = 0.0
     """Faults by time are drawn up to here; 0: as long as the workload's waits say."""
+    refills: int = 0
+    """How often, at most, a cache is kept from its store until that has forgotten what it missed, so that it must list anew.
+    These come on top of `faults_max`."""
 
 
 class Scenario(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """The liveness phase: faults stop, what they did is mended, and everything must converge within a bounded time.
 
 Converged is: every server is up and its caches are as the store is, every copy that a process keeps holds what the store holds,
-and nobody has written for a while.
+and nobody has written, or been told of anything, for a while.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import trio
 
 from watch import Selector
 
+from ._acts import MOMENTS
 from ._copies import Eye
 from ._history import CacheSample
 from ._server import ApiServer
@@ -74,6 +75,9 @@ class Settler:
         if quiet_s < QUIET_S:
             found.append(f"somebody wrote {world.now_s - world.store.last_write_s:g} s ago")
             return found
+        if world.now_s - self._last_told_s() < QUIET_S:
+            found.append(f"some handler was told something {world.now_s - self._last_told_s():g} s ago")
+            return found
         for server in world.servers.values():
             found.extend(self._lagging_caches(server))
         for process in world.processes.values():
@@ -81,6 +85,11 @@ class Settler:
                 found.append(f"{process.name} is not running")
             found.extend(f"{eye.holder} is not as the store is" for eye in process.eyes() if not self._is_right(eye))
         return found
+
+    def _last_told_s(self) -> float:
+        """When a handler was last told of anything but moments: who has just heard of something has yet to act on it."""
+        handled = reversed(self._world.history.acts.handled)
+        return next((one.at_s for one in handled if not one.key.startswith(MOMENTS)), 0.0)
 
     def _lagging_caches(self, server: ApiServer) -> list[str]:
         if not server.is_up:

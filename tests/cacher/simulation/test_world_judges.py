@@ -35,6 +35,7 @@ from cacher.simulation.judges import (
     ALL_JUDGES,
     BOOKMARKABLE,
     COALESCE_PROOF,
+    CONDITIONAL,
     CONVERGENT,
     CRASH_PROOF,
     FRESH,
@@ -144,6 +145,7 @@ def honest() -> Book:
     book.ended()
     book.opened(4, 91.0)
     gone = book.delete(5, "two", request=book.request("delete", "two", Belief(f"{PODS}a/two", "u2", 3)))
+    book.acts.requests[-1].uid, book.acts.requests[-1].version = "u2", "3"
     book.got(gone, at_s=120.0)
     book.got(bookmark(5), at_s=390.0)
     for kind, event in (("add", one), ("add", two), ("add", three), ("delete", gone)):
@@ -306,6 +308,27 @@ def makes_more_though_fewer_are_wanted(book: Book) -> None:
     book.write(11, "child-3", "u9", metadata=owned)
 
 
+def limited(book: Book, verb: str, name: str, *, uid: str = "", version: int = 0) -> int:
+    """The number of a request that is limited to a uid, or a version."""
+    number = book.request(verb, name)
+    request = book.acts.requests[number]
+    request.uid, request.version = uid, str(version or "")
+    return number
+
+
+def deletes_another_than_the_uid_says(book: Book) -> None:
+    book.delete(8, "one", request=limited(book, "delete", "one", uid="u0"))
+
+
+def updates_another_version_than_it_read(book: Book) -> None:
+    book.write(8, "one", "u1")
+    book.write(9, "one", "u1", request=limited(book, "update", "one", version=2))
+
+
+def makes_what_was_to_be_updated(book: Book) -> None:
+    book.write(8, "new", "u9", request=limited(book, "update", "new", version=2))
+
+
 def writes_without_end(book: Book) -> None:
     number = book.request("update", "one")
     book.write(8, "one", "u1", request=number)
@@ -323,6 +346,9 @@ DEEDS: list[tuple[Judge, Callable[[Book], None]]] = [
     (CONVERGENT, keeps_a_copy_that_differs),
     (CONVERGENT, never_converges),
     (FRUGAL, lists_too_often),
+    (CONDITIONAL, deletes_another_than_the_uid_says),
+    (CONDITIONAL, updates_another_version_than_it_read),
+    (CONDITIONAL, makes_what_was_to_be_updated),
     (PAIRED, adds_twice),
     (PAIRED, updates_what_never_was),
     (PAIRED, tells_another_object_as_an_update),
@@ -408,6 +434,15 @@ def test_what_two_faultless_runs_disagree_on_is_not_compared():
     misses_what_was_merged(book)
     book.acts.reference = EndState({"a": b"{}"}, {"a": 1}, {}, unstable=("a",))
     assert COALESCE_PROOF.judge(book.history).violations == ()
+
+
+def test_a_deletion_in_two_writes_is_limited_to_the_version_of_the_first():
+    """The deletion timestamp first: what is then taken away is of a later version."""
+    book = honest()
+    number = limited(book, "delete", "one", uid="u1", version=2)
+    book.write(8, "one", "u1", request=number, metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
+    book.delete(9, "one", request=number)
+    assert CONDITIONAL.judge(book.history).held
 
 
 @pytest.mark.parametrize("lists_max", [1, 2])
