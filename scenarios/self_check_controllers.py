@@ -1,4 +1,4 @@
-"""self-check-controllers: informers, work queues and controllers of this library, and writes that compete. Nothing here is to break.
+"""self-check-controllers: informers, queues and controllers of this library, and writes that compete. Nothing here is to break.
 
 A keeper has for each parent as many children as it asks for, with its value in each, and one more some seconds later: by nothing
 but informers, the queue, retries and delays. A slow handler beside it is told of the children, one at a time, and merged. Rivals
@@ -20,8 +20,23 @@ from typing import Any
 
 import trio
 
-from cacher.simulation import AnyOperation, Create, Delete, Kind, Patch, Scenario, Site, Swarm, Topology, Wait, World
-from reflector import Controller, ExponentialLimiter, Manager, Result, SharedInformer, Tombstone
+from cacher.simulation import (
+    AnyOperation,
+    At,
+    Create,
+    Delete,
+    Fault,
+    Kind,
+    Lag,
+    Patch,
+    Scenario,
+    Site,
+    Swarm,
+    Topology,
+    Wait,
+    World,
+)
+from reflector import Controller, ExponentialLimiter, InformerStopped, Manager, Result, SharedInformer, Tombstone
 from watch import AlreadyExists, APIError, Conflict, NotFound, Object, WatchError
 
 PARENTS, CHILDREN = "v1/configmaps", "v1/secrets"
@@ -125,8 +140,8 @@ def all_are_kept(world: World) -> str:
     """Each parent has its children, and nobody else has any."""
     parents = [obj for obj in world.objects(PARENTS) if obj.labels.get("role") == "parent"]
     wanted = {name for parent in parents for name in (*wanted_of(parent)[0], f"{parent.name}-late")}
-    have = {child.name for child in world.objects(CHILDREN)}
-    return f"{', '.join(sorted(wanted ^ have))}: missing, or too many" if wanted != have else ""
+    there = {child.name for child in world.objects(CHILDREN)}
+    return f"{', '.join(sorted(wanted ^ there))}: missing, or too many" if wanted != there else ""
 
 
 # ---- a slow handler --------------------------------------------------------------------------------------------------
@@ -138,11 +153,13 @@ class Slow:
     def __init__(self, informer: SharedInformer, random: Random, book: Book) -> None:
         self._informer, self._random, self._book = informer, random, book
         self.known: dict[str, str] = {}
-        self.is_over = False
+        self.is_synced = self.is_over = False
 
-    async def on_add(self, obj: Object, _: bool) -> None:
+    async def on_add(self, obj: Object, is_initial: bool) -> None:
         await self._told(obj, obj.key not in self.known, "added twice")
         self.known[obj.key] = obj.uid
+        if is_initial and self.is_synced:
+            self._book.faults.append(f"a slow handler was called synced before it had handled {obj.key}")
 
     async def on_update(self, old: Object, new: Object) -> None:
         await self._told(new, self.known.get(new.key) == new.uid == old.uid, "updated, and not known")
@@ -169,17 +186,14 @@ async def listener(site: Site, book: Book) -> None:
     slow = book.handlers[site.name] = Slow(informer, site.random, book)
     registration = informer.add_handler(slow, queue_size=1)
 
-    async def checks_synced() -> None:
-        await informer.wait_until_synced()
-        first = {obj.key for obj in informer.store.objects()}
-        await registration.wait_until_synced()
-        gone = {obj.key for obj in informer.store.objects()} ^ first
-        if missing := first - gone - slow.known.keys():
-            book.faults.append(f"a slow handler was called synced, and had not been told of {min(missing)}")
+    async def wait_until_synced() -> None:
+        with suppress(InformerStopped):
+            await registration.wait_until_synced()
+            slow.is_synced = True
 
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(checks_synced)
+            nursery.start_soon(wait_until_synced)
             nursery.start_soon(informers.run)
     finally:
         slow.is_over = True
@@ -200,13 +214,14 @@ class Rival:
 
     async def work(self) -> None:
         """One thing after the other, as long as the users work; what is refused or lost is given up."""
-        deeds = (self._patch, self._patch, self._update, self._make, self._make, self._delete, self._delete)
+        on_shared = (self._patch, self._patch, self._update)
+        on_prey = (self._make, self._make, self._touch, self._delete, self._delete)
         while not self._world.has_settled:
             pace_s = self._random.choice((0.02, 1.0, 4.0))
             for _ in range(self._random.randint(1, 6)):
                 await trio.sleep(pace_s * self._random.random())
                 with suppress(*PASSING):
-                    await self._random.choice(deeds)()
+                    await self._random.choice((*on_shared, *on_prey))()
 
     async def _patch(self) -> None:
         self._count += 1
@@ -226,6 +241,9 @@ class Rival:
     async def _make(self) -> None:
         self._remembered[PREY] = await self._api.create({"metadata": {"name": PREY}}, "default")
 
+    async def _touch(self) -> None:
+        await self._api.patch(PREY, {"data": {"touched": str(self._count)}}, "default")
+
     async def _delete(self) -> None:
         """By the uid, and sometimes the version, of what it has just read, or remembers."""
         if PREY not in self._remembered or self._random.random() < 0.7:
@@ -244,8 +262,12 @@ async def rival(site: Site, world: World) -> None:
 
 
 def start(world: World, _: str) -> None:
-    """A keeper, a listener, and three rivals on different servers."""
+    """A keeper, a listener, and three rivals on two servers, one of which may be far from the store: much happens in between."""
     book = Book()
+    far_s = world.random("distance").choice((0.0, 0.05, 0.5))
+    if far_s:
+        for ends in (("api-1", "store"), ("store", "api-1")):
+            world.inject(Fault(At(0.0), Lag(*ends, far_s, far_s)))
     world.at_rest(all_are_kept)
     world.at_rest(book.said, why="what programs noted")
     world.at_rest(book.heard, why="what a slow handler knows")
@@ -258,7 +280,9 @@ def start(world: World, _: str) -> None:
 
 def workload(random: Random) -> Sequence[AnyOperation]:
     """Parents come, change and go; children are deleted behind the keeper's back. The rivals end with it."""
-    operations: list[AnyOperation] = [Create(PARENTS, {"metadata": {"name": name, "namespace": "default"}}) for name in SHARED]
+    operations: list[AnyOperation] = [
+        Create(PARENTS, {"metadata": {"name": name, "namespace": "default"}}) for name in SHARED
+    ]
     pace_s = random.choice((0.1, 1.0, 4.0))
     for number in range(random.choice((10, 20, 40))):
         name, dice = random.choice(NAMES), random.random()
@@ -284,7 +308,27 @@ SCENARIO = Scenario(
     start=start,
     variants=("shipped",),
     topology=Topology(ring_capacity=(1, 64), ring_capacity_max=(1, 128)),
-    # A keeper that comes back to a cache of the past acts on it, as any controller does that asks nobody first, and mends that later.
+    # A keeper that comes back to a cache of the past acts on it, as any controller does that asks nobody first.
     ignores=("NoStaleDestruction",),
-    swarm=Swarm(kinds=tuple(kind for kind in Swarm().kinds if kind is not Kind.JUMP_CLOCK), refills=1),
+    swarm=Swarm(
+        kinds=(
+            Kind.PAUSE_CACHE,
+            Kind.CRASH,
+            Kind.RECONNECT,
+            Kind.BLOCK_EVENTS,
+            Kind.LAG,
+            Kind.LOSE,
+            Kind.DUPLICATE,
+            Kind.HALF_OPEN,
+            Kind.CUT,
+            Kind.SHRINK_RING,
+            Kind.COMPACT,
+            Kind.ENDLESS_LIST,
+            Kind.EVICT,
+            Kind.RESTART_SERVER,
+            Kind.RESTART_STORE,
+            Kind.LOSE_LEADER,
+        ),
+        refills=1,
+    ),
 )

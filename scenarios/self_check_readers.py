@@ -16,12 +16,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from random import Random
-from typing import Any
 
 import trio
 
 from cacher.simulation import AnyOperation, Create, Delete, Kind, Patch, Scenario, Site, Swarm, Topology, Wait, World
-from reflector import ChangeStream
+from reflector import ChangeStream, StreamingListerWatcher
 from watch import Expired, WatchError
 
 PODS, EVENTS = "v1/pods", "v1/events"
@@ -63,13 +62,19 @@ class Reader:
 
     async def work(self) -> None:
         """Do one thing after the other, as long as the users work; what is refused, or lost, is done another time."""
-        deeds: tuple[Callable[[], Awaitable[None]], ...] = (self._list, self._list, self._resume, self._resume, self._state)
+        deeds: tuple[Callable[[], Awaitable[None]], ...] = (
+            self._list,
+            self._list,
+            self._resume,
+            self._resume,
+            self._state,
+        )
         while not self._world.has_settled:
             await trio.sleep(self._random.choice((0.2, 1.0, 5.0)) * self._random.random())
             with suppress(*PASSING):
                 await self._random.choice(deeds)()
 
-    def _source(self) -> Any:
+    def _source(self) -> StreamingListerWatcher:
         random = self._random
         if random.random() < 0.2:
             return self._site.remote.resource("v1", "events").lister_watcher()
@@ -105,7 +110,7 @@ class Reader:
         async with source.watch_list(resource_version=asked) as stream:
             await self._read(stream)
 
-    async def _follow(self, source: Any, revision: int) -> None:
+    async def _follow(self, source: StreamingListerWatcher, revision: int) -> None:
         """Watch, go away, and come back to where it was, a few times."""
         for _ in range(self._random.randint(1, 3)):
             async with source.watch(revision) as stream:
@@ -170,15 +175,24 @@ def one(random: Random, number: int, name: str, namespace: str) -> AnyOperation:
     dice = random.random()
     if dice < 0.15:
         regarding = {"kind": "Pod", "namespace": namespace, "name": name}
-        event = {"metadata": {"name": f"e{number}", "namespace": namespace}, "involvedObject": regarding, "reason": "Seen"}
+        event = {
+            "metadata": {"name": f"e{number}", "namespace": namespace},
+            "involvedObject": regarding,
+            "reason": "Seen",
+        }
         return Create(EVENTS, event)
     if dice < 0.45:
         labels = {"app": random.choice(APPS)} | ({"tier": random.choice(("x", "y"))} if random.random() < 0.5 else {})
         spec = {"containers": [{"name": "c", "image": "i"}], "nodeName": random.choice(NODES)}
         return Create(PODS, {"metadata": {"name": name, "namespace": namespace, "labels": labels}, "spec": spec})
     if dice < 0.65:
-        labels = {"app": random.choice(APPS), "tier": random.choice(("x", "y", None, None)), "turn": str(number)}
-        return Patch(PODS, name, {"metadata": {"labels": labels}}, namespace)
+        tier = random.choice(("x", "y", None, None))
+        return Patch(
+            PODS,
+            name,
+            {"metadata": {"labels": {"app": random.choice(APPS), "tier": tier, "turn": str(number)}}},
+            namespace,
+        )
     if dice < 0.8:
         status = {"phase": random.choice(PHASES), "message": str(number)}
         return Patch(PODS, name, {"status": status}, namespace, subresource="status")

@@ -71,7 +71,10 @@ def stories() -> dict[str, Scenario]:
 
 def missing(rows: Rows) -> list[str]:
     """What is there, and was never measured."""
-    return [*(name for name in stories() if name not in rows.scenarios), *(n for n in mutants() if n not in rows.mutants)]
+    return [
+        *(name for name in stories() if name not in rows.scenarios),
+        *(n for n in mutants() if n not in rows.mutants),
+    ]
 
 
 def strays(rows: Rows) -> list[str]:
@@ -115,8 +118,8 @@ def measure_mutant(mutant: Mutant, jobs: int = 1) -> Caught:
 
 INTRODUCTION = """# The bug museum
 
-Bugs of real controllers and clients, each a story of its own in `scenarios/`: a workload, a script of what goes wrong, a variant with
-the bug and one without, and what convicts the first. And bugs planted in this library itself, for the same simulator to find.
+Bugs of real controllers and clients, each a story of its own in `scenarios/`: a workload, a script of what goes wrong, a variant
+with the bug and one without, and what convicts the first. And bugs planted in this library, for the same simulator to find.
 
 ```console
 $ watchcache run zombie-delete                             # by its script
@@ -126,13 +129,13 @@ $ watchcache hunt zombie-delete --variant fixed --seeds 2000
 
 This page is made by `python -m tests.museum_table`, which plays all that it tells of (`NAME…`: these alone), in one process. The
 seconds are those of the machine that did, and of whatever else it was doing.
-`tests/scenarios/test_museum.py` does it again, and fails where a bug is not found, a find stays larger than 12, or a seed breaks a fixed
-variant: a few seeds of it in `make test`, 2,000 in `make long`.
+`tests/scenarios/test_museum.py` does it again, and fails where a bug is not found, a find stays larger than 12, or a seed breaks
+a fixed variant: a few seeds of it in `make test`, 2,000 in `make long`.
 
 ## Of the field
 
-Seeds and seconds are medians of three hunts, which begin at the seeds 0, 1,000 and 2,000; *size* is what the first find shrank to, in
-operations and faults.
+Seeds and seconds are medians of three hunts, which begin at the seeds 0, 1,000 and 2,000; *size* is what the first find shrank
+to, in operations and faults.
 
 | scenario | what it shows | from | convicted by | seeds | seconds | size | again |
 |---|---|---|---|---|---|---|---|
@@ -141,11 +144,11 @@ operations and faults.
 PLANTED = """
 ## Planted
 
-Small bugs in our own code, planted one at a time as its modules are imported (`tests/scenarios/mutants.toml` has the texts), and hunted
-by two self-checks that know of none: [self-check-readers](../scenarios/self_check_readers.py) has caches of every length under all that
-reads them, [self-check-controllers](../scenarios/self_check_controllers.py) informers, queues, controllers and writes that compete. Without a
-planted bug both are clean: `watchcache hunt self-check-readers --seeds 2000`. Seeds are counted from 0; 1,000 are the most that
-may be needed.
+Small bugs in our own code, planted one at a time as its modules are imported (`tests/scenarios/mutants.toml` has the texts), and
+hunted by two self-checks that know of none: [self-check-readers](../scenarios/self_check_readers.py) has caches of every length
+under all that reads them, [self-check-controllers](../scenarios/self_check_controllers.py) informers, queues, controllers and
+writes that compete. Without a planted bug both are clean: `watchcache hunt self-check-readers --seeds 2000`. Seeds are counted
+from 0; 1,000 are the most that may be needed.
 
 ```console
 $ python -m tests.scenarios.mutants ring-forgets-what-it-evicted
@@ -158,7 +161,9 @@ $ python -m tests.scenarios.mutants ring-forgets-what-it-evicted
 
 def page(rows: Rows) -> str:
     """The text of docs/museum.md."""
-    field = [_scenario_line(scenario, rows.scenarios[name]) for name, scenario in stories().items() if name in rows.scenarios]
+    field = [
+        _scenario_line(scenario, rows.scenarios[name]) for name, scenario in stories().items() if name in rows.scenarios
+    ]
     planted = [_mutant_line(mutant, rows.mutants[name]) for name, mutant in mutants().items() if name in rows.mutants]
     return INTRODUCTION + "".join(field) + PLANTED + "".join(planted)
 
@@ -166,7 +171,9 @@ def page(rows: Rows) -> str:
 def _scenario_line(scenario: Scenario, find: Find) -> str:
     link = f"[{scenario.name}](../scenarios/{scenario.name.replace('-', '_')}.py)"
     found = [seeds for seeds in find.seeds if seeds <= SEEDS]
-    seeds = f"{statistics.median(find.seeds):g}" if len(found) == len(find.seeds) else f"**found {len(found)} times of 3**"
+    seeds = (
+        f"{statistics.median(find.seeds):g}" if len(found) == len(find.seeds) else f"**found {len(found)} times of 3**"
+    )
     seconds = f"{statistics.median(find.seconds):g}"
     again = f"`watchcache hunt {scenario.name} --first-seed {find.seed} --seeds 1`" if find.seed >= 0 else ""
     told = (link, scenario.title, scenario.source, find.convicted_by, seeds, seconds, str(find.size or ""), again)
@@ -204,7 +211,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             caught = rows.mutants[name] = measure_mutant(planted[name], options.jobs)
             failed += not caught.is_found
-            print(f"{name}: {caught.seeds} seeds, {caught.seconds} s, {', '.join(caught.convicted_by) or '-'}", flush=True)
+            print(
+                f"{name}: {caught.seeds} seeds, {caught.seconds} s, {', '.join(caught.convicted_by) or '-'}", flush=True
+            )
         keep(rows)
     keep(rows)
     return 1 if failed else 0

@@ -140,6 +140,7 @@ class World:
 
     def inject(self, fault: Fault) -> None:
         """One more fault to wait for."""
+        self.has_lags = True
         self.injector.add(fault)
 
     def act(self, action: AnyAction) -> Mend | None:

@@ -165,9 +165,7 @@ def catch(
     """
     options = ["--here", "--seeds", str(seeds), "--first-seed", str(first_seed), "--jobs", str(jobs)]
     command = [sys.executable, "-m", "tests.scenarios.mutants", mutant.name, *options]
-    done = subprocess.run(
-        command, cwd=source.ROOT, capture_output=True, text=True, timeout=timeout_s, check=False
-    )
+    done = subprocess.run(command, cwd=source.ROOT, capture_output=True, text=True, timeout=timeout_s, check=False)
     if done.returncode:
         raise subprocess.SubprocessError(f"{mutant.name} ended with {done.returncode}: {done.stderr[-2_000:]}")
     return msgspec.json.decode(done.stdout, type=Caught)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 
 import pytest
@@ -25,7 +25,7 @@ def in_turn() -> list[str]:
     """The names of those whose turn it is today: WATCHCACHE_MUTANTS_FROM chooses another day."""
     rows = load_rows().mutants
     cheap = [name for name in MUTANTS if name in rows and rows[name].is_found and rows[name].seeds <= CHEAP_SEEDS]
-    day = int(os.environ.get("WATCHCACHE_MUTANTS_FROM", datetime.date.today().toordinal()))
+    day = int(os.environ.get("WATCHCACHE_MUTANTS_FROM", dt.date.today().toordinal()))
     return [cheap[(day * IN_TURN + turn) % len(cheap)] for turn in range(min(IN_TURN, len(cheap)))]
 
 
