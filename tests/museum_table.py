@@ -147,8 +147,8 @@ PLANTED = """
 Small bugs in our own code, planted one at a time as its modules are imported (`tests/scenarios/mutants.toml` has the texts), and
 hunted by two self-checks that know of none: [self-check-readers](../scenarios/self_check_readers.py) has caches of every length
 under all that reads them, [self-check-controllers](../scenarios/self_check_controllers.py) informers, queues, controllers and
-writes that compete. Without a planted bug both are clean: `watchcache hunt self-check-readers --seeds 2000`. Seeds are counted
-from 0; 1,000 are the most that may be needed.
+writes that compete. Without a planted bug both are to be clean: 15 seeds of each in `make test`, 2,000 in `make long`. Seeds are
+counted from 0; 1,000 are the most that may be needed.
 
 ```console
 $ python -m tests.scenarios.mutants ring-forgets-what-it-evicted

@@ -28,7 +28,9 @@ def test_every_mutant_was_found_in_a_thousand_seeds_and_every_scenario_from_each
 def test_what_was_not_found_is_told_as_that():
     """The page itself, on two rows."""
     story, mutant = next(iter(stories())), next(iter(mutants()))
-    text = page(Rows({story: Find((3, 1_001, 5), (1.0, 9.0, 2.0), "Coherent", 4, 2)}, {mutant: Caught(1_000, 80.0, None)}))
+    text = page(
+        Rows({story: Find((3, 1_001, 5), (1.0, 9.0, 2.0), "Coherent", 4, 2)}, {mutant: Caught(1_000, 80.0, None)})
+    )
     assert "| **found 2 times of 3** | 2 | 4 |" in text
     assert f"`watchcache hunt {load_scenario(story).name} --first-seed 2 --seeds 1`" in text
     assert f"| `{mutant}` |" in text
