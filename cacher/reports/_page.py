@@ -143,7 +143,7 @@ def _breaches(breaches: Sequence[Breach]) -> str:
         return ""
     items = "".join(
         f'<li><button type="button" class="jump" data-breach="{number}">{breach.at_us / 1e6:.3f} s</button> '
-        f"<b>{escape(breach.guarantee)}</b> {escape(breach.message)}</li>"
+        f"<b>{escape(breach.guarantee)}</b> {escape(breach.message.removeprefix(f'broke {breach.guarantee} - '))}</li>"
         for number, breach in enumerate(breaches[:BREACHES_SHOWN])
     )
     more = len(breaches) - BREACHES_SHOWN
@@ -178,13 +178,14 @@ def _guarantees(guarantees: Sequence[Guarantee]) -> str:
         f"<td>{escape(one.sentence)}</td></tr>"
         for one in sorted(guarantees, key=lambda one: not one.broken)
     )
-    head = "<tr><th>name</th><th>checks</th><th>broken</th><th>what is promised</th></tr>"
+    head = '<tr><th>name</th><th class="number">checks</th><th class="number">broken</th><th>what is promised</th></tr>'
     return f'<h2>Guarantees</h2><div class="wide"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
 
 
 def _table(table: Table) -> str:
     widest = {column: max((_number(row[column]) for row in table.rows), default=0.0) for column in table.bars}
-    head = "".join(f"<th>{escape(name)}</th>" for name in table.columns)
+    first, *others = table.columns
+    head = f"<th>{escape(first)}</th>" + "".join(f'<th class="number">{escape(name)}</th>' for name in others)
     rows = "".join(
         f"<tr>{''.join(_cell(row, column, widest) for column in range(len(row)))}</tr>" for row in table.rows
     )

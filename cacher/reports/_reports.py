@@ -100,12 +100,15 @@ def script_lines(tape: Tape) -> list[str]:
 def _call(operation: msgspec.Struct) -> str:
     """An operation as a call, without what says nothing."""
     members = msgspec.to_builtins(operation)
-    shown = ", ".join(
-        f"{name}={value!r}" for name, value in members.items() if name != "type" and value not in ("", None)
-    )
+    told = {name: value for name, value in members.items() if name != "type" and value not in ("", None)}
+    shown = ", ".join(f"{name}={_plain(value)}" for name, value in told.items())
     if len(shown) > OBJECT_CHARACTERS_MAX:
         shown = f"{shown[:OBJECT_CHARACTERS_MAX]}…"
     return f"{type(operation).__name__}({shown})"
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else repr(value)
 
 
 def _chronicle(chronicle: Chronicle | None, breaches: Sequence[Breach]) -> tuple[list[Told], int]:

@@ -153,7 +153,7 @@ class Diagram {
       }
     }
     const breaches = this.run.breaches.map((one) => one.at), span = (this.view.to - this.view.from) / 40;
-    const every = Math.ceil(arrows.length / ARROWS_MAX), alpha = arrows.length > 200 ? 0.2 : 0.55;
+    const every = Math.ceil(arrows.length / ARROWS_MAX), alpha = arrows.length > 200 ? 0.2 : 0.65;
     arrows.forEach(([from, y, to, end, kind], number) => {
       if (number % every && !breaches.some((at) => to <= at && at - to < span)) return;
       drawArrow(c, Math.max(this.gutter, this.x(from)), y, this.x(to), end, colour[kind], alpha);
@@ -340,7 +340,9 @@ function drawArrow(c, x, y, toX, toY, colour, alpha) {
   const angle = Math.atan2(toY - y, toX - x);
   c.strokeStyle = c.fillStyle = colour;
   c.globalAlpha = alpha;
+  c.lineWidth = 1.4;
   c.beginPath(); c.moveTo(x, y); c.lineTo(toX, toY); c.stroke();
+  c.lineWidth = 1;
   c.beginPath(); c.moveTo(toX, toY);
   c.lineTo(toX - 6 * Math.cos(angle - 0.4), toY - 6 * Math.sin(angle - 0.4));
   c.lineTo(toX - 6 * Math.cos(angle + 0.4), toY - 6 * Math.sin(angle + 0.4));

@@ -1,6 +1,6 @@
 // The page: tabs, and for each run its diagram, slider, plots and chronicle, made when it is first shown.
 
-const TOLD_ROWS = 400, BELIEF_ROWS = 300;
+const TOLD_ROWS = 400, BELIEF_ROWS = 300, MARKS_AROUND = 12;
 
 function colours() {
   const style = getComputedStyle(document.documentElement);
@@ -121,13 +121,22 @@ class Run {
   }
 
   jump(number) {
-    const breach = this.run.breaches[number], span = Math.min(this.run.end, Math.max(this.run.end / 50, 0.05));
+    const breach = this.run.breaches[number], span = this.spanAround(breach);
     this.diagram.picked = number;
     this.diagram.scrollTo(breach.lane);
     this.setTime(breach.at);
     this.diagram.show(breach.at - span * 0.7, breach.at + span * 0.3);
     this.diagram.canvas.scrollIntoView({ block: "center" });
     this.section.dataset.picked = String(number);
+  }
+
+  // So much time that what surrounds a breach can be told apart: no more than some marks in the lanes that have to do with it.
+  spanAround(breach) {
+    const lanes = this.run.lanes.filter((lane) => lane.kind === "process" || lane.kind === "watch" || lane.number === breach.lane);
+    const marks = (span) => lanes.reduce((sum, lane) => sum + firstFrom(lane.at, breach.at + 0.3 * span) - firstFrom(lane.at, breach.at - 0.7 * span), 0);
+    let span = this.run.end;
+    while (span > 1e-3 && marks(span) > MARKS_AROUND) span *= 0.7;
+    return span;
   }
 
   setTime(at, moveSlider = true) {
