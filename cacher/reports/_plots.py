@@ -50,7 +50,7 @@ class _Plots:
             at_us = self._us(step.at_s)
             bucket = at_us // self.width_us
             if isinstance(step, Received):
-                self._received(step, bucket, opened_us, is_slow=client.slow)
+                self._received(step, bucket, opened_us, is_slow=client.slow and not client.process)
             elif isinstance(step, Ended):
                 if opened_us >= 0:
                     self.watchers[at_us] = self.watchers.get(at_us, 0) - 1

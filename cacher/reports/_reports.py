@@ -161,7 +161,11 @@ def report_of_hunt(
         [[str(one.seed), ", ".join(one.broken) or one.outcome] for one in result.others],
         note=f"{result.others_count:,} altogether" if result.others_count else "",
     )
-    facts = [("seeds", f"{result.seeds:,}"), ("seconds", f"{result.seconds:.1f}"), ("steps", f"{result.steps:,}")]
+    facts = [
+        ("seeds played", f"{result.seeds:,}"),
+        ("seconds", f"{result.seconds:.1f}"),
+        ("steps of all seeds", f"{result.steps:,}"),
+    ]
     tables = [met, *([others] if others.rows else [])]
     if found is None:
         return Report(

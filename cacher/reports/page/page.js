@@ -1,6 +1,6 @@
 // The page: tabs, and for each run its diagram, slider, plots and chronicle, made when it is first shown.
 
-const TOLD_ROWS = 400, BELIEF_ROWS = 300, MARKS_AROUND = 12;
+const TOLD_ROWS = 400, BELIEF_ROWS = 300, MARKS_AROUND = 12, LANES_TRIED = 50;
 
 function colours() {
   const style = getComputedStyle(document.documentElement);
@@ -103,16 +103,16 @@ class Run {
   pickLane() {
     const breach = this.run.breaches[0];
     const lanes = this.run.lanes.filter((lane) => lane.kind === "watch" || lane.kind === "client");
-    const own = breach && lanes.find((lane) => lane.number === breach.lane || lane.under === breach.lane);
-    const lane = own && this.staleOf(breach, lanes) || own || lanes[0];
+    const own = breach ? lanes.filter((lane) => lane.number === breach.lane || lane.under === breach.lane) : [];
+    const lane = this.staleOf(breach, own.length ? own : lanes.slice(0, LANES_TRIED)) || own[0] || lanes[0];
     if (lane) this.chooser.value = String(lane.number);
   }
 
-  // Of the watches of the process that a guarantee was broken by: the one that was wrong then.
+  // The watch that was wrong when a guarantee was broken: about what no longer was there, or about anything.
   staleOf(breach, lanes) {
-    const of = lanes.filter((lane) => lane.number === breach.lane || lane.under === breach.lane);
-    return of.find((lane) => beliefRows(this.run, lane, breach.at).rows.some((row) => row.standing === "another object" || row.standing === "gone"))
-      || of.find((lane) => beliefRows(this.run, lane, breach.at).rows.some((row) => row.standing !== "same"));
+    if (!breach) return undefined;
+    const wrong = (lane, standings) => beliefRows(this.run, lane, breach.at).rows.some((row) => standings.includes(row.standing));
+    return lanes.find((lane) => wrong(lane, ["another object", "gone"])) || lanes.find((lane) => wrong(lane, ["behind", "not known", "unknown to the store"]));
   }
 
   pick(at, lane) {
@@ -155,7 +155,7 @@ class Run {
     const wrong = rows.filter((row) => row.standing !== "same").length;
     const known = belief.gap ? `${belief.gap.toLocaleString("en")} marks are left out here: this is how it was before them` : "";
     const heard = belief.heard === null ? "it has been told nothing yet" : `told up to revision ${belief.revision}, last heard ${duration(at - belief.heard)} before`;
-    this.summary.textContent = [`${rows.length} objects, ${wrong} not as in the store`, heard, belief.streaming ? "its state is being streamed" : "", lane.note, known].filter(Boolean).join("; ");
+    this.summary.textContent = [`${rows.length} object${rows.length === 1 ? "" : "s"}, ${wrong} not as in the store`, heard, belief.streaming ? "its state is being streamed" : "", lane.note, known].filter(Boolean).join("; ");
     const shown = (number) => (number === NEVER ? "none" : `${versions.revision[number]}${uidText(versions, number)}`);
     this.rows.replaceChildren(...rows.slice(0, BELIEF_ROWS).map((row) => element("tr", { class: row.standing === "same" ? "good" : "bad" },
       element("td", {}, plain(row.key)), element("td", {}, shown(row.believed)), element("td", {}, shown(row.stored)),
@@ -210,7 +210,14 @@ async function open() {
   const again = () => runs.forEach((run) => { run.diagram.resize(); run.draw(); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
   matchMedia("print").addEventListener("change", again);
-  addEventListener("beforeprint", again);
+  let shown = 0;
+  addEventListener("beforeprint", () => { // on paper there are no tabs: every run is made and shown
+    shown = Number(document.querySelector("section.run:not([hidden])").dataset.run);
+    reports.forEach((_, number) => showRun(runs, reports, number));
+    document.querySelectorAll("section.run").forEach((section) => { section.hidden = false; });
+    again();
+  });
+  addEventListener("afterprint", () => showRun(runs, reports, shown));
   document.documentElement.dataset.ready = String(Math.round(performance.now()));
 }
 

@@ -191,17 +191,22 @@ def test_names_that_are_markup_are_shown_as_they_are(browser, tmp_path):
 
 
 def test_a_report_is_printed_with_every_run_and_without_buttons(page):
-    pages = page.driver.print_page()
-    assert len(pages) > 50_000
+    assert len(page.driver.print_page()) > 50_000
+    assert page.run("return document.querySelectorAll('section.run:not([hidden])').length") == 1, (
+        "and afterwards as before"
+    )
+    page.run("dispatchEvent(new Event('beforeprint'))")
     page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     try:
         shown = page.run(
             "return [...document.querySelectorAll('section.run')].map((one) => one.getClientRects().length)"
         )
         assert 0 not in shown
+        assert page.run("return document.querySelectorAll('canvas.diagram').length") == len(shown)
         assert page.run("return document.querySelector('.first').getClientRects().length") == 0
     finally:
         page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+        page.run("dispatchEvent(new Event('afterprint'))")
 
 
 def test_the_picture_of_the_documentation_is_made_by_its_command(tmp_path):
