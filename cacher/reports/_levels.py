@@ -7,6 +7,7 @@ state stands behind it, so that what is told there is true again.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import msgspec
@@ -65,8 +66,8 @@ def thin(lane: Lane, marks_max: int, around_us: Sequence[int], table: VersionTab
     marks = list(lane.marks())
     if len(marks) <= marks_max:
         return lane
-    spots = sorted({0, len(marks) - 1, *(_index_at(marks, at_us) for at_us in around_us)})
-    reach = max(1, marks_max // (2 * len(spots)))
+    spots = sorted({0, len(marks), *(_index_at(marks, at_us) for at_us in around_us)})
+    reach = max(1, marks_max // (2 * max(1, len(spots) - 1)))  # the two ends have one side each
     windows: list[tuple[int, int]] = []
     for spot in spots:
         low, high = max(0, spot - reach), min(len(marks), spot + reach)
@@ -94,13 +95,17 @@ def thin(lane: Lane, marks_max: int, around_us: Sequence[int], table: VersionTab
     return short
 
 
+def fair_share(lengths: Sequence[int], marks_max: int) -> int:
+    """How many marks each lane may have so that all fit: the short ones whole, and what they leave is for the long ones."""
+    room, share = marks_max, marks_max
+    for done, length in enumerate(sorted(lengths)):
+        share = room // (len(lengths) - done)
+        if length > share:
+            return share
+        room -= length
+    return max(share, *lengths, 0)
+
+
 def _index_at(marks: Sequence[tuple[int, str, int]], at_us: int) -> int:
     """The first mark at or after a time; the last where there is none."""
-    low, high = 0, len(marks)
-    while low < high:
-        middle = (low + high) // 2
-        if marks[middle][0] < at_us:
-            low = middle + 1
-        else:
-            high = middle
-    return min(low, len(marks) - 1)
+    return min(bisect_left(marks, at_us, key=lambda mark: mark[0]), len(marks) - 1)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from ..simulation import Chronicle, ClientHistory, History, Lived, Verdict
 from ._lanes import ClientMarks, Marks
-from ._levels import MARKS_MAX, Chosen, choose, thin
+from ._levels import MARKS_MAX, Chosen, choose, fair_share, thin
 from ._model import (
     ASKED,
     LIFE,
@@ -187,7 +187,10 @@ class _Building:
         spent = sum(len(lane.at_us) for lane in self.lanes)
         loose = clients[""]
         sizes = [(client.name, _steps(client), client.name in broken) for client in loose]
-        self.left_out = choose(sizes, max(0, self.marks_max - spent))
+        # Half of all is for clients, however much the store was told; what is too much then is thinned.
+        self.left_out = choose(sizes, max(self.marks_max // 2, self.marks_max - spent))
+        if loose and not self.left_out.kept:
+            self.left_out = Chosen((loose[0].name,), tuple(client.name for client in loose[1:]))
         kept = dict.fromkeys(self.left_out.kept)
         for client in loose:
             if client.name in kept:
@@ -202,14 +205,7 @@ class _Building:
         """Where the lanes that had to be kept are too long by themselves, they lose what is far from any breach."""
         if sum(len(lane.at_us) for lane in self.lanes) <= self.marks_max:
             return
-        share = max(2, self.marks_max // len(self.lanes))
-        longest = sorted(len(lane.at_us) for lane in self.lanes)
-        room = self.marks_max
-        for done, length in enumerate(longest):  # the short ones whole, and what they leave for the long ones
-            share = room // (len(longest) - done)
-            if length > share:
-                break
-            room -= length
+        share = fair_share([len(lane.at_us) for lane in self.lanes], self.marks_max)
         for number, lane in enumerate(self.lanes):
             around = [breach.at_us for breach in breaches if breach.lane in (number, -1)]
             self.lanes[number] = thin(lane, share, around, self.table, self.clients)

@@ -2,8 +2,8 @@
 
 function believedAt(run, lane, at) {
   const { versions, listings } = run;
-  let state = new Map(), pending = null, revision = 0, heard = null, gap = 0;
-  for (let i = 0; i < lane.at.length && lane.at[i] <= at; i++) {
+  let state = new Map(), pending = null, revision = 0, heard = null, i = 0;
+  for (; i < lane.at.length && lane.at[i] <= at; i++) {
     const kind = lane.kinds[i], ref = lane.ref[i];
     if (isEvent(kind)) {
       const into = pending || state;
@@ -18,9 +18,9 @@ function believedAt(run, lane, at) {
     else if (kind === "e" && pending) { state = pending; pending = null; revision = ref; }
     else if (kind === "b") revision = Math.max(revision, ref);
     else if (kind === "r") { state = new Map(); pending = null; revision = 0; }
-    gap = kind === "g" ? ref : 0;
     heard = lane.at[i];
   }
+  const gap = lane.kinds[i] === "g" ? lane.ref[i] : 0; // what is left out lies between the mark before and this one
   return { state, revision, heard, gap, streaming: pending !== null };
 }
 

@@ -33,12 +33,14 @@ class Plots {
     const c = canvas.getContext("2d");
     c.scale(ratio, ratio);
     c.font = "12px system-ui, sans-serif";
-    const most = Math.max(...plot.lines.map((line) => line.values.reduce((high, value) => Math.max(high, value), 0))) || 1;
+    const peak = Math.max(...plot.lines.map((line) => line.values.reduce((high, value) => Math.max(high, value), 0))), most = peak || 1;
     const y = (value) => PLOT - 6 - (value / most) * (PLOT - 18);
     c.fillStyle = colour.faint;
     c.textAlign = "right";
-    c.fillText(figure(most), this.gutter - 8, y(most) + 4);
+    if (peak) c.fillText(figure(peak), this.gutter - 8, y(most) + 4);
     c.fillText("0", this.gutter - 8, y(0));
+    c.textAlign = "left";
+    if (!peak) c.fillText("0 throughout", this.gutter + 8, PLOT / 2);
     c.strokeStyle = colour.line;
     c.strokeRect(this.gutter, y(most), this.width - this.gutter - 1, y(0) - y(most));
     c.beginPath();

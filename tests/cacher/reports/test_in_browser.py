@@ -9,6 +9,7 @@ from cacher.simulation import load_scenario, run_seed
 from tests import report_picture
 from tests.browser import needs_browser, open_browser
 from tests.cacher.reports import runs
+from tests.cacher.reports.test_levels import long_run
 from tests.cacher.reports.test_page import EVIL, document
 
 pytestmark = [needs_browser, pytest.mark.slow]
@@ -176,6 +177,21 @@ def test_another_run_of_the_file_is_shown_by_its_tab(page):
     assert page.find("section.run:not([hidden]) h1").text == "zombie-delete, fixed, seed 1"
     assert believed(page)[0][-1] == "same"
     assert page.complaints() == []
+
+
+def test_where_marks_are_left_out_the_page_says_so(browser, tmp_path):
+    history, verdicts = long_run(4000, 1, broken="client-0")
+    timeline, breaches = timeline_of(history, verdicts, marks_max=1000)
+    path = tmp_path / "long.html"
+    report = Report("long", "run", "broken", False, "", breaches=breaches, timeline=timeline)
+    path.write_text(write_page(Document("long", [report])))
+    browser.open(path)
+    assert "of 8,002 marks are in this file" in browser.find(".live .note").text
+    end_s = timeline.end_us / 1e6
+    move_slider(browser, end_s / 4, end_s)
+    assert "marks are left out here" in browser.find(".summary").text
+    move_slider(browser, end_s / 2, end_s)
+    assert "marks are left out here" not in browser.find(".summary").text
 
 
 def test_names_that_are_markup_are_shown_as_they_are(browser, tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cacher.reports import belief_at, timeline_of
-from cacher.reports._levels import choose
+from cacher.reports._levels import choose, fair_share
 from cacher.simulation import Listed, Opened, Received
 from cacher.simulation.judges import Verdict, Violation
 from tests.cacher.reports import runs
@@ -25,6 +25,16 @@ def test_those_with_a_violation_are_kept_and_the_others_fit(sizes, marks_max):
     assert {name for name, _ in broken} <= set(chosen.kept)
     others = sum(size for name, size, is_broken in clients if name in chosen.kept and not is_broken)
     assert others <= max(0, marks_max - sum(size for _, size in broken)) or not chosen.left_out
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=20), st.integers(0, 500))
+def test_the_short_lanes_are_whole_and_the_long_ones_share_what_is_left(lengths, marks_max):
+    share = fair_share(lengths, marks_max)
+    if sum(lengths) <= marks_max:
+        assert share >= max(lengths)
+    else:
+        assert sum(min(length, share) for length in lengths) <= marks_max
+        assert sum(min(length, share + 1) for length in lengths) > marks_max, "a little more for each would be too much"
 
 
 def test_all_are_kept_where_all_fit():
@@ -85,6 +95,15 @@ def test_a_client_that_is_too_long_by_itself_keeps_what_is_near_its_violation():
     assert lane.left_out == 4002 - len([kind for _, kind, _ in marks if kind != "g"]) + 2, (
         "and two lists that stand for gaps"
     )
+
+
+def test_where_no_client_fits_one_is_kept_in_parts():
+    history, _ = long_run(4000, 3)
+    timeline, _ = timeline_of(history, marks_max=1000)
+    store, client = timeline.lanes
+    assert (client.name, timeline.lanes_left_out) == ("client-0", ["client-1", "client-2"])
+    assert len(store.at_us) + len(client.at_us) <= 1004, "and two gaps with the state behind each"
+    assert client.left_out > 3000
 
 
 def test_behind_a_gap_the_beliefs_are_those_of_the_whole_run():
