@@ -178,6 +178,7 @@ PURE = [
     "cacher/controllers/_served.py",
     "cacher/controllers/_simulated_nodes.py",
     "cacher/controllers/_times.py",
+    "cacher/reports/*.py",
     "cacher/simulation/_acts.py",
     "cacher/simulation/_comparison.py",
     "cacher/simulation/_end_state.py",

@@ -4,6 +4,8 @@ load_trace → open_cluster → open_clients → Player → catch_up → judge_a
 TraceRun joins them, as `watchcache trace` does; scenarios/rollout.py spells the same out
 """
 
+from ._acts import Lived as Lived
+from ._acts import Struck as Struck
 from ._audit import Difference as Difference
 from ._audit import audit as audit
 from ._campaign import CampaignResult as CampaignResult
@@ -56,6 +58,7 @@ from ._faults import RestartStore as RestartStore
 from ._faults import ShrinkRing as ShrinkRing
 from ._faults import Swizzle as Swizzle
 from ._faults import Upon as Upon
+from ._faults import tell_fault as tell_fault
 from ._guard import NotSimulated as NotSimulated
 from ._history import CacheSample as CacheSample
 from ._history import ClientHistory as ClientHistory

@@ -143,6 +143,17 @@ class Lived(msgspec.Struct, frozen=True, gc=False):
     why: str = ""
 
 
+class Struck(msgspec.Struct, gc=False):
+    """A fault that was met: `targets` are the names that it was aimed at, "*" for all; `mended_s` is None while it lasts."""
+
+    at_s: float
+    what: str
+    targets: tuple[str, ...]
+    is_lasting: bool
+    """Whether there is something to mend: else it was over at once."""
+    mended_s: float | None = None
+
+
 class Looked(msgspec.Struct, frozen=True, gc=False):
     """A check of the scenario's own found something wrong."""
 
@@ -202,6 +213,8 @@ class Acts(msgspec.Struct):
     phases: Phases = msgspec.field(default_factory=Phases)
     faults: list[str] = msgspec.field(default_factory=list)
     """Each that was met: when and what, in words."""
+    struck: list[Struck] = msgspec.field(default_factory=list)
+    """The same, each with where it struck and until when."""
     reference: EndState | None = None
     """What the same workload comes to without a fault, where somebody played it."""
     end_state: EndState | None = None

@@ -68,7 +68,7 @@ class World:
         assert isinstance(latency_s, float | int), "a tape's topology has been drawn"
         self.network = Network(self._streams, latency_s=latency_s)
         self._deeds = Deeds(self)
-        self.injector = Injector(tape.faults, self._deeds.act, self.chronicle, self.history.acts.faults)
+        self.injector = Injector(tape.faults, self._deeds.act, self.chronicle, self.history.acts)
         self.has_lags = bool(tape.faults) or latency_s > 0
         self._store: SimStore | None = None
         self._nursery: trio.Nursery | None = None
