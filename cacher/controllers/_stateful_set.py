@@ -76,13 +76,13 @@ class StatefulSetController:
         """Take the set's next step."""
         found = find(self._informer, key)
         if found is None:
-            self.pods.expectations.forget(key)
+            self.pods.forget(key)
             return None
         stateful_set = found.to_dict()
         selector = selector_of(stateful_set)
         if selector is None:
             return None
-        wait_s = self.pods.expectations.expires_in_s(key)
+        wait_s = self.pods.wait_s(key, stateful_set)
         if wait_s > 0:
             return Result(requeue_after_s=wait_s)
         # What has another's name is nobody's member, whatever its labels say.
