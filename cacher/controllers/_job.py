@@ -71,13 +71,13 @@ class JobController:
             return None
         found = find(self._informer, key)
         if found is None:
-            self.pods.expectations.forget(key)
+            self.pods.forget(key)
             return None
         job = found.to_dict()
         selector = selector_of(job)
         if selector is None:
             return None
-        wait_s = self.pods.expectations.expires_in_s(key)
+        wait_s = self.pods.wait_s(key, job)
         if wait_s > 0:
             return Result(requeue_after_s=wait_s)
         pods = await self.pods.claimed(job, selector)

@@ -86,15 +86,15 @@ class ReplicaSetController:
         """Bring the set nearer to its number of pods."""
         found = find(self._informer, key)
         if found is None:
-            self.pods.expectations.forget(key)
+            self.pods.forget(key)
             return None
         replica_set = found.to_dict()
         selector = selector_of(replica_set)
         if selector is None:
             return None
+        wait_s = self.pods.wait_s(key, replica_set)
         pods = await self.pods.claimed(replica_set, selector)
         failure = None
-        wait_s = self.pods.expectations.expires_in_s(key)
         if wait_s <= 0:
             failure = await self._manage(key, replica_set, pods)
         await self._tell(replica_set, pods, failure)

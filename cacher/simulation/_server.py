@@ -136,7 +136,7 @@ class ApiServer:
         if prefix == ALL:
             self._ring_limit = capacity
         for storage in self._storages(prefix):
-            storage.cacher.cache.ring.limit(capacity)
+            storage.cacher.limit_history(capacity)
 
     def evict(self, prefix: str) -> None:
         """Every watch of a resource (`"*"`: all) is ended by its cache."""

@@ -1,7 +1,7 @@
 """The liveness phase: faults stop, what they did is mended, and everything must converge within a bounded time.
 
 Converged is: every server is up and its caches are as the store is, every copy that a process keeps holds what the store holds,
-and nobody has written, or been told of anything, for a while.
+and nobody has written, or been told of anything, for a while; and all that has been so for long enough to be acted upon.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 QUIET_S = 30.0
 """Nobody has written for so long: longer than the pauses between the attempts of a controller that gets anywhere."""
+REACT_S = 15.0
+"""All has been as it should for so long: a copy that was right only now is acted upon only after that, and perhaps not at once."""
 POLL_S = 1.0
 LOOK_PERIOD_S = 10.0
 """How often caches and copies are looked at while a world runs."""
@@ -38,11 +40,12 @@ class Settler:
         world = self._world
         self.calm()
         phases = world.history.acts.phases
-        deadline = world.now_s + within_s
-        while lagging := self._lagging():
+        deadline, right_s = world.now_s + within_s, world.now_s
+        while (lagging := self._lagging()) or world.now_s < right_s + REACT_S:
             if world.now_s >= deadline:
                 break
             await trio.sleep(POLL_S)
+            right_s = world.now_s if lagging else right_s
         if not lagging:
             phases.settled_s = world.now_s
             self._drain()

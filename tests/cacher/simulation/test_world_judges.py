@@ -399,6 +399,35 @@ def test_what_was_made_while_its_parent_was_there_may_go_after_it():
     assert NO_STALE_DESTRUCTION.judge(book.history).held
 
 
+def test_what_says_that_it_belongs_to_the_one_believed_may_go_though_it_was_made_after_its_end():
+    """A life that knew nothing of the parent's end made an orphan, and the next one takes it away."""
+    for owner, holds in (("p1", True), ("p2", False)):
+        book = honest()
+        book.write(8, "cr", "p1")
+        book.delete(9, "cr")
+        book.write(10, "cr-child", "c1", metadata={"ownerReferences": [{"uid": owner}]})
+        book.delete(11, "cr-child", request=book.request("delete", "cr-child", Belief(f"{PODS}a/cr", "p1", 8)))
+        assert NO_STALE_DESTRUCTION.judge(book.history).held is holds
+
+
+def test_what_was_being_deleted_already_may_be_deleted_by_who_has_yet_to_see_that():
+    for of_victim in (True, False):
+        book = honest()
+        ending = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+        victim, other = book.write(8, "victim", "v"), book.write(9, "other", "o")
+        believed = victim if of_victim else other
+        newer = (
+            book.write(10, "victim", "v", metadata=ending)
+            if of_victim
+            else book.write(10, "other", "o", metadata=ending)
+        )
+        book.client("c", 2)
+        book.got(victim, other, newer, at_s=200.0)
+        number = book.request("delete", "victim", Belief(believed.key, believed.object.uid, believed.revision), life=2)
+        book.delete(11, "victim", request=number)
+        assert NO_STALE_DESTRUCTION.judge(book.history).held is of_victim
+
+
 def test_a_write_whose_reasons_nobody_knows_is_not_judged():
     book = honest()
     book.delete(8, "one", request=book.request("delete", "one"))
