@@ -22,7 +22,7 @@ from cacher.simulation.judges import frugal
 
 MAPS = "v1/configmaps"
 SERVERS = 3
-LISTS_MAX = 60
+LISTS_MAX = 40
 """What one server may list of the store in a minute: one when it starts, and room for a bad day."""
 
 
@@ -65,7 +65,7 @@ SCENARIO = Scenario(
     source="kubernetes/kubernetes#86430",
     guarantee="Frugal",
     topology=Topology(servers=SERVERS, ring_capacity=(16, 100), ring_capacity_max=102_400),
-    scale=Scale(clients=(300, 450), objects=50, writes_per_s=4.0, duration_s=60.0),
+    scale=Scale(clients=(180, 270), objects=50, writes_per_s=4.0, duration_s=60.0),
     workload=workload,
     start=start,
     script=tuple(
