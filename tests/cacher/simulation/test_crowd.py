@@ -71,6 +71,7 @@ def test_whatever_strikes_all_clients_end_as_the_store_is_and_the_quick_ones_are
     result = run_seed(scenario_with(fault), 1, variant, hunting=False, keep=True)
     assert (result.outcome, result.facts, result.failure) == ("held", (), "")
 
+    assert result.history is not None
     lights = result.history.acts.light
     assert len(lights) == 10
     assert all(light.opened >= 1 and light.lag_max_s < 0.1 for light in lights if not light.slow)
@@ -102,6 +103,7 @@ def test_an_event_that_a_fan_out_loses_shows(monkeypatch):
 
 def test_a_slow_client_is_done_when_its_speed_lets_it_be():
     result = run_seed(scenario_with(), 1, "shipped", hunting=False, keep=True)
+    assert result.history is not None
     quick, slow = [[one for one in result.history.acts.light if one.slow is is_slow] for is_slow in (False, True)]
 
     assert {one.events for one in quick} == {one.events for one in slow}

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from cacher import open_cluster
+from cacher import CacherStorage, open_cluster
 from cacher.simulation._fan_out import Evicted
 from cacher.simulation._kubernetes_fan_out import KubernetesFanOut
 from watch import EventType, Expired, NotReady, Selector
@@ -40,7 +40,9 @@ class Stage:
 async def staged():
     async with open_cluster() as cluster:
         await cluster.resource("v1", "configmaps").ready()
-        cacher = cluster.resource("v1", "configmaps").storage.cacher
+        storage = cluster.resource("v1", "configmaps").storage
+        assert isinstance(storage, CacherStorage)
+        cacher = storage.cacher
         fan_out = KubernetesFanOut(cacher)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(fan_out.run)
