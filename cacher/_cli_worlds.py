@@ -53,6 +53,7 @@ def add_worlds(commands: Any) -> None:
     run.add_argument("--seed", type=int, default=1, metavar="N", help="where all chance comes from (default: 1)")
     run.add_argument("--variant", default="", metavar="V", help="this variant alone")
     add_report_flags(run)
+    run.add_argument("--clients", type=_count, metavar="N", help="so many light clients, in a scenario about size")
     run.set_defaults(run=_run)
 
     hunting = commands.add_parser(
@@ -103,7 +104,7 @@ def _list(_: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    scenario = load_scenario(options.scenario)
+    scenario = _with_clients(load_scenario(options.scenario), options.clients)
     variants = (options.variant,) if options.variant else scenario.variants
     code = EXIT_OK
     reports = []
@@ -123,6 +124,14 @@ def _run(options: argparse.Namespace) -> int:
     if reports:
         keep_reports(options, reports, f"{scenario.name}: {scenario.title}")
     return code
+
+
+def _with_clients(scenario: Scenario, clients: int | None) -> Scenario:
+    if clients is None:
+        return scenario
+    if scenario.scale is None:
+        raise ScenarioNotFound(f"{scenario.name} is no scenario about size: leave --clients out")
+    return msgspec.structs.replace(scenario, scale=msgspec.structs.replace(scenario.scale, clients=clients))
 
 
 def _told(result: RunResult) -> list[str]:
@@ -201,6 +210,8 @@ def _shrink(options: argparse.Namespace) -> int:
     out.write_text(found.tape.to_json(), encoding="utf-8")
     print(f"watchcache replay {out}")
     print(f"{found.before} operations and faults became {found.after}, in {found.plays} runs")
+    if found.tape.scale is not None:
+        print(f"  {_plain(found.tape.scale)}")
     for operation in found.tape.operations or ():
         print(f"  {_plain(operation)}")
     for fault in found.tape.faults:

@@ -20,6 +20,8 @@ from ._client_plans import plan_clients as plan_clients
 from ._clients import Client as Client
 from ._clients import Drain as Drain
 from ._clients import open_clients as open_clients
+from ._crowd import Crowd as Crowd
+from ._crowd import Habits as Habits
 from ._custom import custom_resource as custom_resource
 from ._deletion_order import Kept as Kept
 from ._deletion_order import ObjectChange as ObjectChange
@@ -122,6 +124,7 @@ from ._report import RunReport as RunReport
 from ._report import package_version as package_version
 from ._sampling import sample as sample
 from ._sampling import sample_for_ever as sample_for_ever
+from ._scale import Scale as Scale
 from ._scenario import Scenario as Scenario
 from ._scenario import Swarm as Swarm
 from ._scenario import Topology as Topology

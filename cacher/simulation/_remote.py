@@ -6,6 +6,8 @@ informers, controllers ─► RemoteClient ─ RemoteResource ─► _calls ─�
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 from reflector import FieldsLike, JSONObject, LabelsLike
@@ -15,6 +17,7 @@ from .. import ResourceInfo
 from .._resources import find_resource
 from ._calls import Calls
 from ._connection import Life, Surroundings
+from ._crowd import Crowd, Habits
 from ._remote_source import RemoteSource
 
 
@@ -30,6 +33,10 @@ class RemoteClient:
     def name(self) -> str:
         """Which server this is."""
         return self._life.server
+
+    def crowd(self, version: str, plural: str, habits: Sequence[Habits], *, random: Random) -> Crowd:
+        """Light clients of a resource, one for each of `habits`."""
+        return Crowd(self._world, self._life, find_resource(version, plural), habits, random=random)
 
     def resource(self, version: str, plural: str) -> RemoteResource:
         """The door to a resource. Raises ValueError where there can be none of that name."""

@@ -16,7 +16,7 @@ from reflector import Changes, ChangeStream, FieldsLike, LabelsLike, Page, Strea
 from watch import Event, EventType, Expired, Object, Selector, bookmark
 
 from .. import Cluster, ResourceInfo
-from ._connection import Life, Surroundings
+from ._connection import Life, Surroundings, arrive
 from ._faults import Change, Point
 from ._history import ClientHistory, Ended, EndReason, Listed, Opened, Received
 from ._injector import Sight
@@ -143,19 +143,8 @@ class RemoteSource:
         resource = cluster.resource(self.info.group_version, self.info.plural)
         return resource.lister_watcher(namespace=namespace, labels=labels, fields=fields)
 
-    async def _arrive(self) -> ApiServer:
-        """The server, once a request has got there."""
-        world, life = self._world, self._life
-        server = world.server(life.server)
-        await world.network.carry(life.process, server.name)
-        life.check()
-        link = world.network.state(life.process, server.name)
-        if link.lose and world.network.random(life.process, server.name).random() < link.lose:
-            raise ConnectionResetError(f"the connection to {server.name} was lost")
-        return server
-
     async def _ask(self, ask: Callable[[StreamingListerWatcher], Awaitable[T]]) -> T:
-        server = await self._arrive()
+        server = await arrive(self._world, self._life)
         answer = await server.serve(lambda cluster: ask(self._source_at(cluster)))
         await self._world.network.carry(server.name, self._life.process)
         return answer
@@ -184,7 +173,7 @@ class RemoteSource:
     async def _opened(self, opening: Opening, revision: int, initial: bool) -> AsyncIterator[RemoteStream]:
         self._begin()
         world, life = self._world, self._life
-        server = await self._arrive()
+        server = await arrive(world, life)
         if server.cluster is None:
             raise ConnectionRefusedError(f"{server.name} is down: try again, or another server")
         source = self._source_at(server.cluster)

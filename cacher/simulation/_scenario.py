@@ -13,6 +13,7 @@ import msgspec
 
 from ._faults import Fault, Kind
 from ._operations import AnyOperation
+from ._scale import Scale
 from .judges import Judge
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ class Scenario(msgspec.Struct, frozen=True):
     """What the judges must convict the buggy variant of; "": of nothing."""
     variants: tuple[str, ...] = ("buggy", "fixed")
     topology: Topology = Topology()
+    scale: Scale | None = None
+    """The size of a scenario that is about size; see `World.scale`."""
     script: tuple[Fault, ...] = ()
     swarm: Swarm = Swarm()
     judges: tuple[Judge, ...] = ()

@@ -86,6 +86,9 @@ class Settler:
         for process in world.processes.values():
             if process.life is None and not process.has_ended:
                 found.append(f"{process.name} is not running")
+            for crowd in process.crowds():
+                if text := crowd.lagging(*self._sum(crowd.prefix)):
+                    found.append(text)
             found.extend(f"{eye.holder} is not as the store is" for eye in process.eyes() if not self._is_right(eye))
         return found
 
@@ -112,6 +115,11 @@ class Settler:
     def _truth(self, prefix: str, selector: Selector) -> dict[str, int]:
         objects = self._world.store.objects
         return {key: obj.revision for key, obj in objects.items() if key.startswith(prefix) and selector.matches(obj)}
+
+    def _sum(self, prefix: str) -> tuple[int, int]:
+        """How many objects the store has of a resource, and what their revisions come to."""
+        revisions = [obj.revision for key, obj in self._world.store.objects.items() if key.startswith(prefix)]
+        return len(revisions), sum(revisions)
 
     def _look(self, *, is_final: bool = False, with_objects: bool = False) -> None:
         world = self._world

@@ -1,6 +1,6 @@
 """Shrinking: a tape that fails, made as small as it gets while it fails in the same way.
 
-    faults ─► operations ─► details of both ─► the world ─► schedule, and again while anything became smaller
+    scale ─► faults ─► operations ─► details of both ─► the world ─► schedule, and again while anything became smaller
 
 Each candidate is played; it is kept where it breaks the same guarantee. Lists are halved first, then their halves.
 Source: Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input" (ddmin).
@@ -17,6 +17,7 @@ import msgspec
 from ._faults import Fault
 from ._operations import AnyOperation
 from ._play import RunResult, play
+from ._scale import FIGURES, smaller_scales
 from ._scenario import Scenario
 from ._simpler import simpler_faults, simpler_operations
 from ._tape import Tape
@@ -94,7 +95,7 @@ class _Shrinker:
             raise NothingToShrink(f"this tape {wanted}: it comes to {first.outcome} ({', '.join(names) or 'all held'})")
         best = tape = msgspec.structs.replace(tape, digest="", broken=())
         while self._plays < self._plays_max:
-            for step in (self._faults, self._operations, self._details, self._world):
+            for step in (self._scale, self._faults, self._operations, self._details, self._world):
                 best = step(best)
             if best == tape:
                 break
@@ -102,6 +103,16 @@ class _Shrinker:
         result = play(self._scenario, best, keep=True)
         kept = msgspec.structs.replace(best, digest=result.digest, broken=result.broken)
         return Shrunk(kept, self._guarantee, self._plays, size(first.tape), result)
+
+    def _scale(self, tape: Tape) -> Tape:
+        """Clients, objects and rate first: what is small is played quickly."""
+        if tape.scale is None:
+            return tape
+        for figure in FIGURES:
+            assert tape.scale is not None, "a smaller one is one"
+            smaller = smaller_scales(tape.scale, figure)
+            tape = self._first(tape, [msgspec.structs.replace(tape, scale=scale) for scale in smaller])
+        return tape
 
     def _faults(self, tape: Tape) -> Tape:
         def without(faults: Sequence[Fault]) -> Tape:
