@@ -13,6 +13,7 @@ import trio
 
 from ._determinism import Streams
 from ._faults import ALL, Cut, Duplicate, HalfOpen, Lag, Lose
+from ._timers import sleep
 
 REQUEST_TIMEOUT_S = 30.0
 """A request that is not answered for so long fails. Source: what kubelets and most controllers set for a request."""
@@ -96,7 +97,7 @@ class Network:
                     await self.wait_for_change()
         delay_s = self.delay(a, b)
         if delay_s:
-            await trio.sleep(delay_s)
+            await sleep(delay_s)
         else:
             await trio.lowlevel.checkpoint()
 
