@@ -31,6 +31,18 @@ from ._remote import Row as RemoteRow
 from ._storage import PEER, Row, Sized, measure_lists, peer, sizes
 from ._verbs import BODY_BYTES, VERBS, Verbs, measure_verbs, verb_cases
 from ._verbs import Rate as VerbRate
+from ._worlds import (
+    SIEVE_HOURS,
+    SIEVE_PLANS,
+    Plans,
+    PlanSpeed,
+    Worlds,
+    WorldSpeed,
+    measure_plans,
+    measure_world,
+    plan_cases,
+    world_cases,
+)
 
 PIPED_WIDTH = 130
 """Columns where nobody's terminal says how many there are: every row of the table in one line."""
@@ -60,16 +72,25 @@ def main() -> None:
     rolled: dict[Rollout, list[Rolled]] = {
         case: [] for case in rollouts(options.cluster, quick=options.quick) if options.only in case.name
     }
+    worlds: dict[Worlds, list[WorldSpeed]] = {
+        case: [] for case in world_cases(quick=options.quick) if options.only in case.name
+    }
+    planned: dict[Plans, list[PlanSpeed]] = {
+        case: [] for case in plan_cases(quick=options.quick) if options.only in case.name
+    }
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPED_WIDTH)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(
             "measuring",
-            total=(len(rows) + len(lists) + len(verbs) + len(disks) + len(remote) + len(chosen) + len(served))
+            total=(
+                len(rows) + len(lists) + len(verbs) + len(disks) + len(remote) + len(chosen) + len(served) + len(worlds)
+            )
             * options.runs
             + len(lived)
-            + len(rolled),
+            + len(rolled)
+            + len(planned),
         )
         for run in range(options.runs):  # interleaved, so that a noisy minute does not fall on one row
             for case in rows:
@@ -100,6 +121,10 @@ def main() -> None:
                 progress.update(task, description=part.name)
                 rated[part].append(measure_part(part))
                 progress.advance(task)
+            for world in worlds:
+                progress.update(task, description=world.name)
+                worlds[world].append(measure_world(world, seed=run))
+                progress.advance(task)
         for alive in lived:  # once: the large one takes minutes, and is a long run by itself
             progress.update(task, description=alive.name)
             lived[alive].append(measure_alive(alive, seed=0))
@@ -107,6 +132,10 @@ def main() -> None:
         for rollout in rolled:  # once, for the same reason
             progress.update(task, description=rollout.name)
             rolled[rollout].append(measure_rollout(rollout, seed=0))
+            progress.advance(task)
+        for plans in planned:  # once, for the same reason
+            progress.update(task, description=plans.name)
+            planned[plans].append(measure_plans(plans))
             progress.advance(task)
     if rows:
         console.print(_table(results, options.runs))
@@ -128,9 +157,17 @@ def main() -> None:
         console.print(_alive_table(lived))
     if rolled:
         console.print(_rollout_table(rolled))
+    if worlds:
+        console.print(_world_table(worlds, options.runs))
+    for plans, campaigns in planned.items():
+        console.print(_plan_line(plans, campaigns))
     if options.json:
         Path(options.json).write_text(
-            json.dumps(_document(results, listed, kept, ingested, rated, rates, served, lived, rolled), indent=1) + "\n"
+            json.dumps(
+                _document(results, listed, kept, ingested, rated, rates, served, lived, rolled, worlds, planned),
+                indent=1,
+            )
+            + "\n"
         )
 
 
@@ -295,6 +332,28 @@ def _rollout_table(rolled: dict[Rollout, list[Rolled]]) -> Table:
     return table
 
 
+def _world_table(worlds: dict[Worlds, list[WorldSpeed]], runs: int) -> Table:
+    table = Table(title=f"simulated worlds, played and judged, median of {runs} (least–most)", caption=_machine())
+    for heading in ("row", "steps", "steps/s of CPU", "virtual seconds/s of CPU"):
+        table.add_column(heading, justify="left" if heading == "row" else "right")
+    for case, measured in worlds.items():
+        table.add_row(
+            case.name,
+            f"{statistics.median([one.steps for one in measured]):,.0f}",
+            _spread([one.steps / one.cpu_s for one in measured]),
+            _spread([one.virtual_s / one.cpu_s for one in measured]),
+        )
+    return table
+
+
+def _plan_line(case: Plans, campaigns: list[PlanSpeed]) -> str:
+    one = campaigns[0]
+    return (
+        f"{case.name} of the shipped scenarios: {one.seconds:.0f} s in {case.jobs} processes, {one.plans / one.seconds * 60:,.0f} a"
+        f" minute, {one.cpu_s:.0f} s of CPU, {one.finds} finds; beside: Sieve's {SIEVE_PLANS:,} took {SIEVE_HOURS} machine hours"
+    )
+
+
 def _verb_table(rates: dict[Verbs, list[list[VerbRate]]], runs: int) -> Table:
     table = Table(
         title=f"verbs a second of a registry, bodies of {BODY_BYTES} bytes, median of {runs} (least–most)",
@@ -362,6 +421,8 @@ def _document(
     served: dict[HTTPCase, list[HTTPMeasured]],
     lived: dict[Alive, list[Lived]],
     rolled: dict[Rollout, list[Rolled]],
+    worlds: dict[Worlds, list[WorldSpeed]],
+    planned: dict[Plans, list[PlanSpeed]],
 ) -> dict[str, object]:
     return {
         "machine": _machine(),
@@ -408,6 +469,14 @@ def _document(
         "verbs": [
             {"resource": case.plural, "runs": [{rate.verb: rate.per_s for rate in run} for run in runs]}
             for case, runs in rates.items()
+        ],
+        "worlds": [
+            {"name": case.name, "runs": [msgspec.to_builtins(one) for one in measured]}
+            for case, measured in worlds.items()
+        ],
+        "plans": [
+            {"name": case.name, "runs": [msgspec.to_builtins(one) for one in measured]}
+            for case, measured in planned.items()
         ],
     }
 

@@ -41,6 +41,7 @@ class Network:
         self._latency_s = latency_s
         self._active: list[LinkFault] = []
         self._states: dict[tuple[str, str], LinkState] = {}
+        self._dice: dict[tuple[str, str], Random] = {}
         self._changed = trio.Event()
 
     def add(self, fault: LinkFault) -> None:
@@ -72,7 +73,10 @@ class Network:
 
     def random(self, a: str, b: str) -> Random:
         """The dice of a link."""
-        return self._streams.stream(f"link {a} {b}")
+        found = self._dice.get((a, b))
+        if found is None:
+            found = self._dice[a, b] = self._streams.stream(f"link {a} {b}")
+        return found
 
     def delay(self, a: str, b: str) -> float:
         """Seconds that what is sent now takes."""

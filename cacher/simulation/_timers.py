@@ -17,7 +17,7 @@ import trio._core._run as trio_run
 import trio.testing
 
 _LATEST = 1 << 64
-"""Above every id(): of what is due at one time, trio's scopes come first, in the order of their addresses, and sleepers after them."""
+"""Above every id(): of what is due at one time, trio's scopes come first, by their addresses, and sleepers after them."""
 
 
 def _has_private_names() -> bool:
