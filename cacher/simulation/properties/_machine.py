@@ -86,7 +86,9 @@ def _servers(machine: type[_Named]) -> tuple[str, ...]:
 
 
 def _class_of(machine: object) -> Hashable:
-    return type(machine)
+    found: object = type(machine)
+    assert isinstance(found, Hashable), "every class is"
+    return found
 
 
 class WorldMachine(RuleBasedStateMachine):
