@@ -145,3 +145,22 @@ def test_a_user_of_a_world_sleeps_by_it():
         hunting=False,
     )  # fmt: skip
     assert waited == [12.5]
+
+
+def test_where_a_scope_and_its_sleeper_are_due_at_one_time_the_steps_are_trios(monkeypatch):
+    """The scope goes first, wherever in memory it is: else the sleeper wakes, looks, and takes steps more."""
+
+    def steps() -> int:
+        instrument = ScheduleHash()
+
+        async def main() -> None:
+            for _ in range(5):
+                with trio.move_on_after(1):
+                    await timers.sleep(1)
+
+        run_deterministic(main, seed=1, instruments=[instrument])
+        return instrument.steps
+
+    fast = steps()
+    monkeypatch.setattr(timers, "IS_FAST", False)
+    assert steps() == fast
