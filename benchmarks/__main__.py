@@ -37,6 +37,18 @@ from ._report_page import Opened, ReportCase, measure_report, report_cases
 from ._storage import PEER, Row, Sized, measure_lists, peer, sizes
 from ._verbs import BODY_BYTES, VERBS, Verbs, measure_verbs, verb_cases
 from ._verbs import Rate as VerbRate
+from ._worlds import (
+    SIEVE_HOURS,
+    SIEVE_PLANS,
+    Plans,
+    PlanSpeed,
+    Worlds,
+    WorldSpeed,
+    measure_plans,
+    measure_world,
+    plan_cases,
+    world_cases,
+)
 
 PIPED_WIDTH = 130
 """Columns where nobody's terminal says how many there are: every row of the table in one line."""
@@ -69,6 +81,12 @@ def main() -> None:
     opened: dict[ReportCase, list[Opened]] = {
         case: [] for case in report_cases(quick=options.quick) if options.only in case.name
     }
+    worlds: dict[Worlds, list[WorldSpeed]] = {
+        case: [] for case in world_cases(quick=options.quick) if options.only in case.name
+    }
+    planned: dict[Plans, list[PlanSpeed]] = {
+        case: [] for case in plan_cases(quick=options.quick) if options.only in case.name
+    }
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPED_WIDTH)
@@ -78,10 +96,12 @@ def main() -> None:
             "measuring",
             total=(
                 len(rows) + len(lists) + len(verbs) + len(disks) + len(remote) + len(chosen) + len(served) + len(opened)
+                + len(worlds)
             )
             * options.runs
             + len(lived)
-            + len(rolled),
+            + len(rolled)
+            + len(planned),
         )
         for run in range(options.runs):  # interleaved, so that a noisy minute does not fall on one row
             for case in rows:
@@ -116,6 +136,10 @@ def main() -> None:
                 progress.update(task, description=part.name)
                 rated[part].append(measure_part(part))
                 progress.advance(task)
+            for world in worlds:
+                progress.update(task, description=world.name)
+                worlds[world].append(measure_world(world, seed=run))
+                progress.advance(task)
         for alive in lived:  # once: the large one takes minutes, and is a long run by itself
             progress.update(task, description=alive.name)
             lived[alive].append(measure_alive(alive, seed=0))
@@ -123,6 +147,10 @@ def main() -> None:
         for rollout in rolled:  # once, for the same reason
             progress.update(task, description=rollout.name)
             rolled[rollout].append(measure_rollout(rollout, seed=0))
+            progress.advance(task)
+        for plans in planned:  # once, for the same reason
+            progress.update(task, description=plans.name)
+            planned[plans].append(measure_plans(plans))
             progress.advance(task)
     if rows:
         tables.append(_table(results, options.runs))
@@ -146,13 +174,21 @@ def main() -> None:
         tables.append(_rollout_table(rolled))
     if opened:
         tables.append(_report_table(opened, options.runs))
+    if worlds:
+        tables.append(_world_table(worlds, options.runs))
     for table in tables:
         console.print(table)
     if options.html:
         Path(options.html).write_text(_page(tables, options), encoding="utf-8")
+    for plans, campaigns in planned.items():
+        console.print(_plan_line(plans, campaigns))
     if options.json:
         Path(options.json).write_text(
-            json.dumps(_document(results, listed, kept, ingested, rated, rates, served, lived, rolled), indent=1) + "\n"
+            json.dumps(
+                _document(results, listed, kept, ingested, rated, rates, served, lived, rolled, worlds, planned),
+                indent=1,
+            )
+            + "\n"
         )
 
 
@@ -368,6 +404,28 @@ def _rollout_table(rolled: dict[Rollout, list[Rolled]]) -> Table:
     return table
 
 
+def _world_table(worlds: dict[Worlds, list[WorldSpeed]], runs: int) -> Table:
+    table = Table(title=f"simulated worlds, played and judged, median of {runs} (least–most)", caption=_machine())
+    for heading in ("row", "steps", "steps/s of CPU", "virtual seconds/s of CPU"):
+        table.add_column(heading, justify="left" if heading == "row" else "right")
+    for case, measured in worlds.items():
+        table.add_row(
+            case.name,
+            f"{statistics.median([one.steps for one in measured]):,.0f}",
+            _spread([one.steps / one.cpu_s for one in measured]),
+            _spread([one.virtual_s / one.cpu_s for one in measured]),
+        )
+    return table
+
+
+def _plan_line(case: Plans, campaigns: list[PlanSpeed]) -> str:
+    one = campaigns[0]
+    return (
+        f"{case.name} of the shipped scenarios: {one.seconds:.0f} s in {case.jobs} processes, {one.plans / one.seconds * 60:,.0f} a"
+        f" minute, {one.cpu_s:.0f} s of CPU, {one.finds} finds; beside: Sieve's {SIEVE_PLANS:,} took {SIEVE_HOURS} machine hours"
+    )
+
+
 def _verb_table(rates: dict[Verbs, list[list[VerbRate]]], runs: int) -> Table:
     table = Table(
         title=f"verbs a second of a registry, bodies of {BODY_BYTES} bytes, median of {runs} (least–most)",
@@ -435,6 +493,8 @@ def _document(
     served: dict[HTTPCase, list[HTTPMeasured]],
     lived: dict[Alive, list[Lived]],
     rolled: dict[Rollout, list[Rolled]],
+    worlds: dict[Worlds, list[WorldSpeed]],
+    planned: dict[Plans, list[PlanSpeed]],
 ) -> dict[str, object]:
     return {
         "machine": _machine(),
@@ -481,6 +541,14 @@ def _document(
         "verbs": [
             {"resource": case.plural, "runs": [{rate.verb: rate.per_s for rate in run} for run in runs]}
             for case, runs in rates.items()
+        ],
+        "worlds": [
+            {"name": case.name, "runs": [msgspec.to_builtins(one) for one in measured]}
+            for case, measured in worlds.items()
+        ],
+        "plans": [
+            {"name": case.name, "runs": [msgspec.to_builtins(one) for one in measured]}
+            for case, measured in planned.items()
         ],
     }
 

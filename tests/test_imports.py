@@ -211,6 +211,11 @@ DOORS = {
     "h11": ["cacher/server/_http.py", "reflector/http/_connection.py"],
     "yaml": ["cacher/server/_yaml.py", "reflector/http/_yaml.py"],
     "sortedcontainers": ["watch/_sorted.py"],
+    "hypothesis": [
+        "cacher/simulation/properties/_fault_strategies.py",
+        "cacher/simulation/properties/_machine.py",
+        "cacher/simulation/properties/_strategies.py",
+    ],
     "rich": ["benchmarks/__main__.py", "cacher/simulation/_progress.py", "cacher/simulation/_render.py"],
 }
 
@@ -307,7 +312,8 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
     project = tomllib.loads((source.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {imported_as(requirement.split(">")[0]) for requirement in project["dependencies"]}
     plugin = "cacher/simulation/pytest_plugin/_plugin.py"  # loaded by pytest, which the extra `simulation` brings
-    shipped = [file for file in source.python_files(*source.PACKAGES, "scenarios") if file != plugin]
+    extra = {plugin, *DOORS["hypothesis"]}  # Hypothesis too, and nothing imports them but a user's own tests
+    shipped = [file for file in source.python_files(*source.PACKAGES, "scenarios") if file not in extra]
     modules = {found.module for file in shipped for found in source.imports(source.tree(file), file)}
     imported = {module.split(".")[0] for module in modules if not source.is_standard(module)}
     assert imported - {*source.PACKAGES, "scenarios"} == declared

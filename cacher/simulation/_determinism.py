@@ -1,10 +1,9 @@
 """One seed, one run: trio under a virtual clock with its scheduler's dice seeded, and random streams from one number.
 
-The only file that touches trio's private scheduling. Two names of `trio._core._run` are used: the switch that sorts
-each batch of runnable tasks by age before it is shuffled, and the Random that shuffles it. Both together make a run
-repeat, also in another process, under another hash seed and another heap layout. trio promises neither, so their
-presence is checked when this file is imported, and their effect by a canary in
-tests/cacher/simulation/test_determinism.py.
+Two names of `trio._core._run` are used: the switch that sorts each batch of runnable tasks by age before it is shuffled, and the
+Random that shuffles it. Both together make a run repeat, also in another process, under another hash seed and another heap
+layout. trio promises neither, so their presence is checked when this file is imported, and their effect by a canary in
+tests/cacher/simulation/test_determinism.py. Only `_timers` touches more of what is private to trio, and only for speed.
 
 What it cannot repeat for you: threads (`trio.to_thread` under this clock lets virtual time run away), real clocks, sets
 iterated where order shows, and side effects inside an abort function (nursery children are kept in address order).
@@ -21,7 +20,8 @@ from typing import TypeVar, TypeVarTuple
 
 import trio
 import trio._core._run as trio_run
-import trio.testing
+
+from ._timers import still_clock
 
 _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
@@ -74,14 +74,6 @@ def _collector_at_rest() -> Iterator[None]:
             gc.enable()
 
 
-def _still_clock() -> trio.testing.MockClock:
-    """A virtual clock that only jumps. At rate 0 it adds nothing of the real clock, so it need not read that: a tenth of a run."""
-    clock = trio.testing.MockClock(autojump_threshold=0)
-    if hasattr(clock, "_real_clock"):
-        setattr(clock, "_real_clock", float)  # noqa: B010 - private, and only for speed: float() is 0.0
-    return clock
-
-
 def run_deterministic(
     async_fn: Callable[[*_Args], Awaitable[_T]],
     *args: *_Args,
@@ -100,7 +92,7 @@ def run_deterministic(
         return trio.run(
             async_fn,
             *args,
-            clock=_still_clock(),
+            clock=still_clock(),
             instruments=instruments,
             restrict_keyboard_interrupt_to_checkpoints=True,
         )

@@ -13,6 +13,7 @@ import trio
 
 from ._determinism import Streams
 from ._faults import ALL, Cut, Duplicate, HalfOpen, Lag, Lose
+from ._timers import sleep
 
 REQUEST_TIMEOUT_S = 30.0
 """A request that is not answered for so long fails. Source: what kubelets and most controllers set for a request."""
@@ -40,6 +41,7 @@ class Network:
         self._latency_s = latency_s
         self._active: list[LinkFault] = []
         self._states: dict[tuple[str, str], LinkState] = {}
+        self._dice: dict[tuple[str, str], Random] = {}
         self._changed = trio.Event()
 
     def add(self, fault: LinkFault) -> None:
@@ -71,7 +73,10 @@ class Network:
 
     def random(self, a: str, b: str) -> Random:
         """The dice of a link."""
-        return self._streams.stream(f"link {a} {b}")
+        found = self._dice.get((a, b))
+        if found is None:
+            found = self._dice[a, b] = self._streams.stream(f"link {a} {b}")
+        return found
 
     def delay(self, a: str, b: str) -> float:
         """Seconds that what is sent now takes."""
@@ -96,7 +101,7 @@ class Network:
                     await self.wait_for_change()
         delay_s = self.delay(a, b)
         if delay_s:
-            await trio.sleep(delay_s)
+            await sleep(delay_s)
         else:
             await trio.lowlevel.checkpoint()
 

@@ -21,6 +21,7 @@ from ._faults import Change, Point
 from ._history import ClientHistory, Ended, EndReason, Listed, Opened, Received
 from ._injector import Sight
 from ._server import ApiServer
+from ._timers import sleep_until
 
 T = TypeVar("T")
 
@@ -294,7 +295,7 @@ class RemoteStream:
             held, world, life = self._held, self._world, self._life
             assert held is not None
             if self._due_s > trio.current_time():
-                await trio.sleep_until(self._due_s)
+                await sleep_until(self._due_s)
             while world.network.state(self.server, life.process).is_cut:
                 await world.network.wait_for_change()
             if not held.events and held.revision and not self._in_state and not await self._is_bookmark_sent():

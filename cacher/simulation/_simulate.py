@@ -18,12 +18,17 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from ._play import RunResult, run_seed
+from ._play import RunResult, play, run_seed
 from ._scenario import SETTLE_S, Scenario, Swarm, Topology
 from ._story import explain
+from ._tape import Tape, TapeError
 from ._world import World
 
 SimulatedTest = Callable[[World], Awaitable[None]]
+
+
+VARIANT = "test"
+"""Of the scenario that a test is."""
 
 
 class Chosen(msgspec.Struct):
@@ -31,10 +36,16 @@ class Chosen(msgspec.Struct):
 
     seed: int | None = None
     """Play this one alone."""
+    tape: Tape | None = None
+    """Play this one alone, in the test that it is of."""
+    tape_file: str = ""
+    """Where it was read, for messages."""
     first: Callable[[str], Sequence[int]] = lambda _: ()
     """Seeds that failed the last time, by the test's name: they come first."""
     failed: Callable[[str, int | None], None] = lambda _name, _seed: None
     """Told of the seed that failed; None: none did."""
+    keep: Callable[[Tape], None] = lambda _: None
+    """Given the tape of a failure."""
 
 
 CHOSEN = Chosen()
@@ -46,7 +57,7 @@ class Broken(AssertionError):
     def __init__(self, result: RunResult, name: str, played: int) -> None:
         self.result = result
         story = "\n".join(explain(result))
-        again = f"again: pytest -k {name} --sim-seed {result.tape.seed}"
+        again = f"again: pytest -k {name} {f'--sim-tape {CHOSEN.tape_file}' if CHOSEN.tape else f'--sim-seed {result.tape.seed}'}"
         super().__init__(f"{name} failed at the {_ordinal(played)} history\n{story}\n{again}")
 
 
@@ -76,7 +87,7 @@ def simulate(
             title=(test.__doc__ or test.__name__).strip().partition("\n")[0],
             start=lambda _world, _variant: None,
             workload=test,
-            variants=("test",),
+            variants=(VARIANT,),
             swarm=faults if faults is not None else Swarm(),
             topology=topology if topology is not None else Topology(),
             settle_s=settle_s,
@@ -97,6 +108,9 @@ def simulate(
 def _play_all(scenario: Scenario, seeds: int, time_limit_s: float | None) -> None:
     __tracebackhide__ = True  # a reader wants the story, and not this loop
     name = scenario.name
+    if CHOSEN.tape is not None:
+        _play_tape(scenario, CHOSEN.tape)
+        return
     if CHOSEN.seed is not None:
         order: Sequence[int] = [CHOSEN.seed]
     else:
@@ -105,11 +119,39 @@ def _play_all(scenario: Scenario, seeds: int, time_limit_s: float | None) -> Non
     for played, seed in enumerate(order, 1):
         if played > 1 and time_limit_s is not None and time.monotonic() - began_s > time_limit_s:
             break
-        result = run_seed(scenario, seed, "test", keep=True)
+        result = run_seed(scenario, seed, VARIANT, keep=True)
         if result.outcome != "held":
             CHOSEN.failed(name, seed)
+            CHOSEN.keep(msgspec.structs.replace(result.tape, digest=result.digest, broken=result.broken))
             raise Broken(result, name, played)
     CHOSEN.failed(name, None)
+
+
+def _play_tape(scenario: Scenario, tape: Tape) -> None:
+    """Play a tape in the test that it is of.
+
+    Raises:
+        TapeError: it is of another test or variant; the message says which test to run with it.
+        Broken: something was broken.
+    """
+    __tracebackhide__ = True
+    if tape.scenario != scenario.name:
+        raise TapeError(
+            f"{CHOSEN.tape_file} is a tape of {tape.scenario}, and this is {scenario.name}: add -k {tape.scenario}, or for a"
+            f" scenario, watchcache replay {CHOSEN.tape_file}"
+        )
+    if tape.variant != VARIANT:
+        raise TapeError(
+            f"{CHOSEN.tape_file} is of the variant {tape.variant!r} of a scenario, and no @simulate test has one: watchcache replay"
+            f" {CHOSEN.tape_file} plays it"
+        )
+    if tape.operations is not None:
+        raise TapeError(
+            f"{CHOSEN.tape_file} holds operations, and the test does its own: take a tape that a @simulate test has kept"
+        )
+    result = play(scenario, tape, keep=True)
+    if result.outcome != "held":
+        raise Broken(result, scenario.name, 1)
 
 
 def _ordinal(number: int) -> str:

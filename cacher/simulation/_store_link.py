@@ -34,6 +34,7 @@ from ._acts import Asked
 from ._faults import ALL, STORE
 from ._network import Network
 from ._store import SimStore
+from ._timers import sleep_until
 
 T = TypeVar("T")
 Seen = Callable[[tuple[EtcdEvent, ...]], None]
@@ -304,7 +305,7 @@ class LinkWatch:
             delay_s = link.network.delay(STORE, link.server) + (link.lies_held_s if response.events else 0.0)
             self._due_s = max(self._due_s, trio.current_time() + delay_s)
         if self._due_s > trio.current_time():
-            await trio.sleep_until(self._due_s)
+            await sleep_until(self._due_s)
         while self._is_held_up:
             if link.is_frozen(self._prefix):
                 await link.wait_for_change()

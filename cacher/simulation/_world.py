@@ -38,6 +38,7 @@ from ._settle import Settler
 from ._store import Happened, SimStore, open_sim_store
 from ._store_link import StoreLink
 from ._tape import Tape
+from ._timers import sleep
 
 USER_RETRY_S = 1.0
 """How soon a user tries again what no server would do."""
@@ -238,7 +239,7 @@ class World:
         self.chronicle.tell("user", f"{number} {type(operation).__name__}")
         match operation:
             case Wait(seconds):
-                await trio.sleep(seconds)
+                await sleep(seconds)
             case Until():
                 await self._until(operation)
             case Create() | Patch() | Delete():

@@ -1,22 +1,28 @@
-"""What the plugin adds to pytest: an option, and a memory of seeds that failed."""
+"""What the plugin adds to pytest: two options, a memory of seeds that failed, and their tapes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from .._simulate import CHOSEN
+from .._tape import Tape, TapeError
 
 _KEY = "watchcache/failed-seeds"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--sim-seed`."""
+    """`--sim-seed` and `--sim-tape`."""
     group = parser.getgroup("watchcache", "simulated worlds")
     group.addoption(
         "--sim-seed", type=int, default=None, metavar="N", help="play this seed alone in each @simulate test"
+    )
+    group.addoption(
+        "--sim-tape", default=None, metavar="FILE", help="play this tape alone, in the @simulate test that it is of"
     )
 
 
@@ -45,9 +51,36 @@ def _chosen(config: pytest.Config) -> Iterator[None]:
             kept[name] = seed
         cache.set(_KEY, kept)
 
-    before = (CHOSEN.seed, CHOSEN.first, CHOSEN.failed)
-    CHOSEN.seed, CHOSEN.first, CHOSEN.failed = config.getoption("--sim-seed"), first, failed
+    def keep(tape: Tape) -> None:
+        if cache is not None:
+            file = cache.mkdir("watchcache-tapes") / f"{tape.scenario}.json"
+            file.write_text(tape.to_json() + "\n", encoding="utf-8")
+
+    before = msgspec.structs.astuple(CHOSEN)
+    CHOSEN.tape_file = config.getoption("--sim-tape") or ""
+    CHOSEN.tape = _read(CHOSEN.tape_file) if CHOSEN.tape_file else None
+    CHOSEN.seed, CHOSEN.first, CHOSEN.failed, CHOSEN.keep = config.getoption("--sim-seed"), first, failed, keep
     try:
         yield
     finally:
-        CHOSEN.seed, CHOSEN.first, CHOSEN.failed = before
+        for name, value in zip(CHOSEN.__struct_fields__, before, strict=True):
+            setattr(CHOSEN, name, value)
+
+
+def _read(file: str) -> Tape:
+    try:
+        return Tape.from_json(Path(file).read_bytes())
+    except OSError as error:
+        raise pytest.UsageError(f"--sim-tape {file}: {error.strerror}: name a file that holds a tape") from error
+    except TapeError as error:
+        raise pytest.UsageError(f"--sim-tape {file}: {error}") from error
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say at once where the options cannot be what was meant."""
+    file = config.getoption("--sim-tape", None)
+    if not file:
+        return
+    if config.getoption("--sim-seed") is not None:
+        raise pytest.UsageError("--sim-tape has a seed of its own: leave --sim-seed out")
+    _read(file)

@@ -6,9 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from cacher.simulation import Broken, Swarm, World, simulate
+from cacher.simulation import Broken, Swarm, Tape, World, simulate
 
 PODS = "v1/pods"
 POD = {"metadata": {"name": "p", "namespace": "default"}, "spec": {"containers": [{"name": "c", "image": "c"}]}}
@@ -62,3 +63,59 @@ def test_the_example_fails_with_a_story_and_its_seed_comes_first_the_next_time(t
     assert "failed at the first history" not in first
     assert "failed at the first history" in run()
     assert "seed 10" in run("--sim-seed", "10")
+
+
+BIRDS = "test_a_flock_never_has_more_birds_than_it_wants"
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """The cache of a run that failed, and how to run once more."""
+    cache = tmp_path_factory.mktemp("cache")
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pytest", "-p", "cacher.simulation.pytest_plugin", "-o", f"cache_dir={cache}",
+                   "-o", "addopts=", "-o", "filterwarnings=", "--rootdir", str(EXAMPLES), str(EXAMPLES), *words]  # fmt: skip
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=EXAMPLES.parent)
+
+    run()
+    return cache / "d" / "watchcache-tapes" / f"{BIRDS}.json", run
+
+
+@pytest.mark.slow
+def test_the_tape_of_a_failure_is_kept_and_comes_to_the_same_again(kept):
+    file, run = kept
+    again = run("--sim-tape", str(file)).stdout
+    assert "failed at the first history" in again
+    assert "broke NoOvershoot" in again
+    assert f"--sim-tape {file}" in again
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"scenario": "another"}, "is a tape of another, and this is"),
+        ({"variant": "buggy"}, "is of the variant 'buggy' of a scenario"),
+        ({"operations": ()}, "holds operations, and the test does its own"),
+        ({"version": 99}, "this tape is of version 99, and 1 is played here"),
+    ],
+    ids=["another test", "a scenario", "operations", "a version"],
+)
+def test_a_tape_that_cannot_be_this_tests_is_refused_with_words(kept, tmp_path, change, told):
+    file, run = kept
+    other = tmp_path / "other.json"
+    other.write_text(msgspec.structs.replace(Tape.from_json(file.read_bytes()), **change).to_json())
+    done = run("--sim-tape", str(other))
+    assert done.returncode != 0
+    assert told in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_tape_that_is_none_or_has_a_seed_beside_it_is_refused_before_any_test_runs(kept, tmp_path):
+    file, run = kept
+    bad = tmp_path / "bad.json"
+    bad.write_text("{")
+    assert "this is no tape" in run("--sim-tape", str(bad)).stderr
+    assert "name a file that holds a tape" in run("--sim-tape", str(tmp_path / "none.json")).stderr
+    assert "leave --sim-seed out" in run("--sim-tape", str(file), "--sim-seed", "3").stderr
