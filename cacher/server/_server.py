@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import math
 import ssl
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
@@ -27,7 +28,7 @@ from ..storage._nursery import open_service_nursery
 from ._access import Access, Peer, Request
 from ._answers import NO_CACHE, Headers, document, error_response, page_not_found, text_response
 from ._bodies import DecodeProtobuf
-from ._documents import Documents
+from ._documents import Documents, Gather
 from ._hosts import is_foreign
 from ._http import Exchange, Gone, HTTPConnection, Limits
 from ._query import TIMEOUT_MAX_S, is_true, timeout_of
@@ -55,6 +56,14 @@ class Backend(Protocol):
     async def prepare(self) -> None:
         """Return once all that is to be served can be; what is defined later will be, too."""
         ...
+
+
+class Listening(trio.abc.Listener[trio.SocketStream]):
+    """Where connections come from that another process has accepted."""
+
+    @abstractmethod
+    def left(self) -> None:
+        """One of them has ended."""
 
 
 class ServerOptions(msgspec.Struct, frozen=True):
@@ -91,6 +100,7 @@ class Server:
         is_tls: bool,
         protobuf: DecodeProtobuf | None,
         access: Access | None = None,
+        gather: Gather | None = None,
     ) -> None:
         self.options = options
         self.is_tls = is_tls
@@ -108,7 +118,7 @@ class Server:
         self._idle: dict[trio.CancelScope, None] = {}
         self._metrics = MetricsRegistry()
         self._verbs = Verbs(random=random, closing=self._closing, protobuf=protobuf)
-        self._documents = Documents(backend, own_metrics=self._metrics.snapshot, closing=self._closing)
+        self._documents = Documents(backend, own_metrics=self._metrics.snapshot, gather=gather, closing=self._closing)
 
     @property
     def url(self) -> str:
@@ -116,6 +126,10 @@ class Server:
         host, port = self.addresses[0]
         shown = f"[{host}]" if ":" in host else host
         return f"{'https' if self.is_tls else 'http'}://{shown}:{port}"
+
+    def metrics(self) -> MetricsSnapshot:
+        """What this process has counted: its caches, its storages, its requests."""
+        return self._documents.metrics()
 
     # ---- connections -------------------------------------------------------------------------------------------------
 
@@ -272,6 +286,8 @@ async def open_server(
     options: ServerOptions = ServerOptions(),  # noqa: B008 - a frozen value
     protobuf: DecodeProtobuf | None = _decode_protobuf,
     access: Access | None = None,
+    listening: Listening | None = None,
+    gather: Gather | None = None,
 ) -> AsyncIterator[Server]:
     """A server of `backend` for as long as the context lasts; at its end it closes as `Server.close` says.
 
@@ -281,32 +297,56 @@ async def open_server(
         port: 0: any that is free; `server.addresses` says which.
         tls: None: plain HTTP.
         access: who may come in; None: everybody, and everybody may do all.
+        listening: brings connections that another process has accepted; then host and port say nothing.
+        gather: makes of the metrics of this process those of all that serve together; None: it is alone.
     Raises:
         OSError: it cannot listen there.
     """
     server = Server(
-        backend, options=options, random=random, unix=unix, is_tls=tls is not None, protobuf=protobuf, access=access
+        backend,
+        options=options,
+        random=random,
+        unix=unix,
+        is_tls=tls is not None,
+        protobuf=protobuf,
+        access=access,
+        gather=gather,
     )
-    listeners = await trio.open_tcp_listeners(port, host=host)
-    server.addresses = tuple(_address(listener) for listener in listeners)
+    own = await trio.open_tcp_listeners(port, host=host) if listening is None else []
+    server.addresses = tuple(_address(listener) for listener in own)
     async with open_service_nursery() as connections:
         try:
             await backend.prepare()
             async with open_service_nursery() as accepting:
-                served = [trio.SSLListener(one, tls, https_compatible=True) for one in listeners] if tls else listeners
-                accepting.start_soon(_accept, server, served, connections)
+                accepting.start_soon(_accept, server, own if listening is None else [listening], tls, connections)
                 yield server
         finally:
-            for listener in listeners:
+            for listener in own:
                 listener.socket.close()
             with trio.CancelScope(shield=True):
+                if listening is not None:
+                    await listening.aclose()
                 await server.close()
 
 
 async def _accept(
-    server: Server, listeners: Sequence[trio.abc.Listener[trio.abc.Stream]], nursery: trio.Nursery
+    server: Server,
+    listeners: Sequence[trio.abc.Listener[trio.SocketStream]],
+    tls: ssl.SSLContext | None,
+    nursery: trio.Nursery,
 ) -> None:
-    await trio.serve_listeners(server.serve, list(listeners), handler_nursery=nursery)
+    async def serve(stream: trio.abc.Stream) -> None:
+        try:
+            await server.serve(stream)
+        finally:
+            for one in listeners:
+                if isinstance(one, Listening):
+                    one.left()
+
+    served: list[trio.abc.Listener[trio.abc.Stream]] = [
+        trio.SSLListener(one, tls, https_compatible=True) if tls is not None else one for one in listeners
+    ]
+    await trio.serve_listeners(serve, served, handler_nursery=nursery)
 
 
 def _peer(stream: trio.abc.Stream) -> Peer:
