@@ -13,8 +13,8 @@ import logging
 import math
 import ssl
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from random import Random
 from typing import Any, Protocol
 from uuid import UUID
@@ -22,7 +22,7 @@ from uuid import UUID
 import msgspec
 import trio
 
-from ..registry import APIError, InternalError, Registry, StatusDetails, Timeout, TooManyRequests
+from ..registry import APIError, InternalError, Registry, StatusDetails, Timeout, TooManyRequests, UnknownResource
 from ..storage._metrics import MetricsRegistry, MetricsSnapshot
 from ..storage._nursery import open_service_nursery
 from ._access import Access, Peer, Request
@@ -33,6 +33,7 @@ from ._hosts import is_foreign
 from ._http import Exchange, Gone, HTTPConnection, Limits
 from ._query import TIMEOUT_MAX_S, is_true, timeout_of
 from ._request import JSON, Response
+from ._request_metrics import RequestMetrics
 from ._resolve import NoPage, resolve
 from ._reviews import is_review, reviewed
 from ._routes import group_version_of, read_target, split
@@ -117,7 +118,11 @@ class Server:
         self._quiet = trio.Event()
         self._idle: dict[trio.CancelScope, None] = {}
         self._metrics = MetricsRegistry()
-        self._verbs = Verbs(random=random, closing=self._closing, protobuf=protobuf)
+        documents = ("api", "apis", "openapi", "version", "metrics", "healthz", "livez", "readyz")
+        self._requests = RequestMetrics(self._metrics, is_served=self._is_served, documents=documents)
+        self._verbs = Verbs(
+            random=random, closing=self._closing, protobuf=protobuf, watch_events=self._requests.watch_events
+        )
         self._documents = Documents(backend, own_metrics=self._metrics.snapshot, gather=gather, closing=self._closing)
 
     @property
@@ -152,20 +157,18 @@ class Server:
     async def _converse(self, stream: trio.abc.Stream) -> None:
         if isinstance(stream, trio.SSLStream):
             try:
-                with trio.move_on_after(self.options.limits.head_s):
+                with trio.move_on_after(self.options.limits.head_s) as scope, self._as_idle(scope):
                     await stream.do_handshake()
             except (trio.BrokenResourceError, ssl.SSLError):
+                return
+            if scope.cancelled_caught:
                 return
         connection = HTTPConnection(stream, self.options.limits, now=self._unix)
         peer = _peer(stream)
         while not self._closing.is_set():
             exchange: Exchange | None = None
-            with trio.CancelScope() as scope:
-                self._idle[scope] = None
-                try:
-                    exchange = await connection.next_request()
-                finally:
-                    del self._idle[scope]
+            with trio.CancelScope() as scope, self._as_idle(scope):
+                exchange = await connection.next_request()
             if exchange is None:
                 return
             await self._answer(exchange, peer)
@@ -176,13 +179,28 @@ class Server:
                     await connection.drain()
                 return
 
+    @contextmanager
+    def _as_idle(self, scope: trio.CancelScope) -> Iterator[None]:
+        """Nothing is under way meanwhile: at the server's end it is cut at once."""
+        self._idle[scope] = None
+        try:
+            yield
+        finally:
+            del self._idle[scope]
+
     async def _answer(self, exchange: Exchange, peer: Peer) -> None:
         """Answer one request, whatever comes, and leave a line of it where it was a write. Raises Gone."""
         audit_id, request = self._audit_id(exchange), self._access.begun(exchange.head, peer)
         error: APIError | None = None
+        began_s, labels = trio.current_time(), self._requests.labels(request.wanted, exchange.head)
+        under_way = self._requests.under_way(labels)
+        under_way.value += 1
         try:
             error = await self._answered(exchange, request, (("Audit-Id", audit_id),))
         finally:
+            under_way.value -= 1
+            took_s = trio.current_time() - began_s
+            self._requests.done(labels, exchange.head, code=exchange.status, duration_s=took_s)
             self._access.leave(request, audit_id=audit_id, code=exchange.status, error=error)
 
     async def _answered(self, exchange: Exchange, request: Request, headers: Headers) -> APIError | None:
@@ -251,6 +269,13 @@ class Server:
         finally:
             self.watches -= 1
 
+    def _is_served(self, group_version: str, plural: str) -> bool:
+        try:
+            self._backend.registry.resource(group_version, plural)
+        except UnknownResource:
+            return False
+        return True
+
     def _audit_id(self, exchange: Exchange) -> str:
         told = exchange.head.header("audit-id")
         return told[:64] if told else str(UUID(int=self._random.getrandbits(128), version=4))
@@ -261,6 +286,7 @@ class Server:
         """End watches and idle connections, and wait for answers under way, `shutdown_grace_s` at most."""
         self._quiet = trio.Event()
         self._closing.set()
+        self._verbs.close()
         for scope in list(self._idle):
             scope.cancel()
         with trio.move_on_after(self.options.shutdown_grace_s):
