@@ -11,8 +11,10 @@ from typing import Any
 
 import trio
 
-from ._serve import KUBECONFIG_NAME, ServeError, ServeOptions, serve
+from ._serve import serve
+from ._serve_options import KUBECONFIG_NAME, ServeError, ServeOptions
 from ._stores import StoreOptions
+from ._workers import WorkersFailed
 from .server import KubeconfigRefused, TLSFilesError, is_loopback
 
 LISTEN = "127.0.0.1:6443"
@@ -60,6 +62,13 @@ def add_serve(commands: Any, *, add_store: Callable[[argparse.ArgumentParser], N
         action="store_true",
         help="run the controllers of a cluster and its nodes, simulated, so that what is created lives",
     )
+    command.add_argument(
+        "--workers",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="processes that serve together, each with its own cache, on one port; more than one needs --etcd (default: 1)",
+    )
     group = command.add_argument_group("who may come in")
     group.add_argument(
         "--tls-cert", type=Path, metavar="PATH", help="the server's certificate, as PEM (default: a new one)"
@@ -82,19 +91,23 @@ def add_serve(commands: Any, *, add_store: Callable[[argparse.ArgumentParser], N
 
 
 def run_serve(options: argparse.Namespace, store: StoreOptions) -> int:
-    """Serve as the flags say, and return the exit code.
+    """Serve as the flags say, and return the exit code: 1 where workers failed.
 
     Raises:
         ServeError: the flags contradict each other, or ask for what is not there.
         KubeconfigRefused, TLSFilesError, EtcdError, OSError: see `serve`.
     """
     asked = _read(options, store)
-    trio.run(_serve, asked)
+    try:
+        trio.run(_serve, asked)
+    except WorkersFailed as error:
+        _note(f"watchcache: {error}")
+        return 1
     return 0
 
 
 async def _serve(options: ServeOptions) -> None:
-    await serve(options, ready=_say, audit=_note)
+    await serve(options, ready=_say, audit=_note, note=_note)
 
 
 def _say(line: str) -> None:
@@ -126,6 +139,7 @@ def _read(options: argparse.Namespace, store: StoreOptions) -> ServeOptions:
         kubeconfig=options.kubeconfig,
         shutdown_grace_s=options.shutdown_grace,
         has_controllers=options.controllers,
+        workers=options.workers,
         **{name: getattr(options, name) for name in credentials},
     )
 
@@ -138,6 +152,12 @@ def _address(text: str) -> tuple[str, int]:
     if not bare or is_v6 != (bare != host) or not (port.isascii() and port.isdigit()) or int(port[:6]) > PORT_MAX:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as {LISTEN} or [::1]:6443")
     return bare, int(port)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text[:9]) >= 1 and len(text) <= 9):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes, such as 2")
+    return int(text)
 
 
 def _seconds(text: str) -> float:

@@ -123,6 +123,8 @@ PURE = [
     "cacher/server/_frames.py",
     "cacher/server/_hosts.py",
     "cacher/server/_metrics_text.py",
+    "cacher/server/_metrics_sum.py",
+    "cacher/server/_request_metrics.py",
     "cacher/server/_negotiation.py",
     "cacher/server/_openapi*.py",
     "cacher/server/_protobuf.py",

@@ -106,6 +106,10 @@ BRIDGES = {
         {"trio.to_thread"},
         "servers in processes of their own are asked by the standard library's HTTP, while a task keeps their etcd",
     ),
+    "tests/cacher/test_workers.py": (
+        {"trio.to_thread"},
+        "servers in processes of their own are asked by the standard library's HTTP, while a task keeps their etcd",
+    ),
     "tests/clients/programs/with_kubernetes_asyncio.py": (
         {"asyncio"},
         "a client of others, which is written for it, in a process of its own",

@@ -4,6 +4,8 @@ open_server(cluster, …) → Server → .url
 who may come in: Access over an Authenticator; certificates and the kubeconfig for those who serve
 """
 
+from ..storage._metrics import MetricsSnapshot as MetricsSnapshot
+from ..storage._metrics import Sample as Sample
 from ._access import Access as Access
 from ._auth import FULL as FULL
 from ._auth import READERS as READERS
@@ -27,7 +29,10 @@ from ._kubeconfig import KubeconfigRefused as KubeconfigRefused
 from ._kubeconfig import check_writable as check_writable
 from ._kubeconfig import kubeconfig_text as kubeconfig_text
 from ._kubeconfig import write_kubeconfig as write_kubeconfig
+from ._metrics_sum import lasting as lasting
+from ._metrics_sum import sum_metrics as sum_metrics
 from ._server import Backend as Backend
+from ._server import Listening as Listening
 from ._server import Server as Server
 from ._server import ServerOptions as ServerOptions
 from ._server import open_server as open_server

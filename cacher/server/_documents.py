@@ -40,15 +40,25 @@ VERSION = {
 }
 """Whose API this is, as clients understand it."""
 
+Gather = Callable[[MetricsSnapshot], Awaitable[MetricsSnapshot]]
+"""Makes of one process's metrics those of all that serve together."""
 Page = Callable[[Head, tuple[str, ...]], Awaitable[Response]]
 
 
 class Documents:
     """Answers what is no resource."""
 
-    def __init__(self, backend: Backend, *, own_metrics: Callable[[], MetricsSnapshot], closing: trio.Event) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        own_metrics: Callable[[], MetricsSnapshot],
+        gather: Gather | None = None,
+        closing: trio.Event,
+    ) -> None:
         self._backend = backend
         self._own_metrics = own_metrics
+        self._gather = gather
         self._closing = closing
         self._checks: dict[str, Check] = {"ping": _well, "etcd": self._check_store}
         self._pages: dict[str, Page] = {
@@ -76,6 +86,10 @@ class Documents:
         """Why there is nothing of that group version."""
         return UnknownResource(group_version) if is_built_in_group(group_version) else NoPage()
 
+    def metrics(self) -> MetricsSnapshot:
+        """What this process has counted."""
+        return MetricsSnapshot((*self._backend.metrics().samples, *self._own_metrics().samples))
+
     async def _version(self, head: Head, segments: tuple[str, ...]) -> Response:
         if len(segments) > 1:
             raise NoPage
@@ -87,7 +101,8 @@ class Documents:
         if len(segments) > 1:
             raise NoPage
         await trio.lowlevel.checkpoint()
-        text = metrics_text((self._backend.metrics(), self._own_metrics()))
+        found = self.metrics()
+        text = metrics_text((found if self._gather is None else await self._gather(found),))
         return Response(200, text.encode(), CONTENT_TYPE, (NO_CACHE,))
 
     async def _health(self, head: Head, segments: tuple[str, ...]) -> Response:

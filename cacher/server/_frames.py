@@ -15,6 +15,7 @@ from watch import Batch, Event, EventType
 
 from ..registry import APIError
 from ._encoding import chunk, encode, shown
+from ._request_metrics import Sizes, WatchEvents, sizes_of
 from ._shapes import Shape
 
 MEMO_BATCHES = 64
@@ -24,11 +25,12 @@ _TYPES = {kind: b'{"type":"%b","object":' % kind.value.encode() for kind in Even
 
 
 class Frames:
-    """The lines and chunks of one form."""
+    """The lines and chunks of one form. `events`: where they are counted as they are sent."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, events: WatchEvents | None = None) -> None:
         self._shape = shape
-        self._made: OrderedDict[int, tuple[Batch, bytes]] = OrderedDict()
+        self._events = events
+        self._made: OrderedDict[int, tuple[Batch, bytes, Sizes]] = OrderedDict()
         self._bytes = 0
 
     def chunk(self, batch: Batch) -> bytes:
@@ -36,13 +38,24 @@ class Frames:
         known = self._made.get(id(batch))
         if known is not None and known[0] is batch:
             return known[1]
-        made = chunk(self.lines(batch))
-        self._made[id(batch)] = (batch, made)
+        lines = self.lines(batch)
+        made = chunk(lines)
+        self._made[id(batch)] = (batch, made, sizes_of(map(len, lines.split(b"\n")[:-1])))
         self._bytes += len(made)
         while len(self._made) > MEMO_BATCHES or self._bytes > MEMO_BYTES:
-            _, (_, dropped) = self._made.popitem(last=False)
+            _, (_, dropped, _) = self._made.popitem(last=False)
             self._bytes -= len(dropped)
         return made
+
+    def sent(self, batch: Batch, data: bytes) -> None:
+        """Count the batch, which went to a watch as `data`."""
+        if self._events is None:
+            return
+        known = self._made.get(id(batch))
+        is_known = known is not None and known[0] is batch
+        # Else it was shown in another way, or so long ago that it is forgotten.
+        sizes = known[2] if known is not None and is_known else sizes_of([len(data) // len(batch)] * len(batch))
+        self._events.sent(sizes, len(data))
 
     def lines(self, batch: Batch, *, with_columns: bool = False) -> bytes:
         """The batch's events, a line each. `with_columns`: the first one is a stream's first, and says what a table's are."""

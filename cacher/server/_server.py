@@ -12,8 +12,9 @@ from __future__ import annotations
 import logging
 import math
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from random import Random
 from typing import Any, Protocol
 from uuid import UUID
@@ -21,17 +22,18 @@ from uuid import UUID
 import msgspec
 import trio
 
-from ..registry import APIError, InternalError, Registry, StatusDetails, Timeout, TooManyRequests
+from ..registry import APIError, InternalError, Registry, StatusDetails, Timeout, TooManyRequests, UnknownResource
 from ..storage._metrics import MetricsRegistry, MetricsSnapshot
 from ..storage._nursery import open_service_nursery
 from ._access import Access, Peer, Request
 from ._answers import NO_CACHE, Headers, document, error_response, page_not_found, text_response
 from ._bodies import DecodeProtobuf
-from ._documents import Documents
+from ._documents import Documents, Gather
 from ._hosts import is_foreign
 from ._http import Exchange, Gone, HTTPConnection, Limits
 from ._query import TIMEOUT_MAX_S, is_true, timeout_of
 from ._request import JSON, Response
+from ._request_metrics import RequestMetrics
 from ._resolve import NoPage, resolve
 from ._reviews import is_review, reviewed
 from ._routes import group_version_of, read_target, split
@@ -55,6 +57,14 @@ class Backend(Protocol):
     async def prepare(self) -> None:
         """Return once all that is to be served can be; what is defined later will be, too."""
         ...
+
+
+class Listening(trio.abc.Listener[trio.SocketStream]):
+    """Where connections come from that another process has accepted."""
+
+    @abstractmethod
+    def left(self) -> None:
+        """One of them has ended."""
 
 
 class ServerOptions(msgspec.Struct, frozen=True):
@@ -91,6 +101,7 @@ class Server:
         is_tls: bool,
         protobuf: DecodeProtobuf | None,
         access: Access | None = None,
+        gather: Gather | None = None,
     ) -> None:
         self.options = options
         self.is_tls = is_tls
@@ -107,8 +118,12 @@ class Server:
         self._quiet = trio.Event()
         self._idle: dict[trio.CancelScope, None] = {}
         self._metrics = MetricsRegistry()
-        self._verbs = Verbs(random=random, closing=self._closing, protobuf=protobuf)
-        self._documents = Documents(backend, own_metrics=self._metrics.snapshot, closing=self._closing)
+        documents = ("api", "apis", "openapi", "version", "metrics", "healthz", "livez", "readyz")
+        self._requests = RequestMetrics(self._metrics, is_served=self._is_served, documents=documents)
+        self._verbs = Verbs(
+            random=random, closing=self._closing, protobuf=protobuf, watch_events=self._requests.watch_events
+        )
+        self._documents = Documents(backend, own_metrics=self._metrics.snapshot, gather=gather, closing=self._closing)
 
     @property
     def url(self) -> str:
@@ -116,6 +131,10 @@ class Server:
         host, port = self.addresses[0]
         shown = f"[{host}]" if ":" in host else host
         return f"{'https' if self.is_tls else 'http'}://{shown}:{port}"
+
+    def metrics(self) -> MetricsSnapshot:
+        """What this process has counted: its caches, its storages, its requests."""
+        return self._documents.metrics()
 
     # ---- connections -------------------------------------------------------------------------------------------------
 
@@ -138,20 +157,18 @@ class Server:
     async def _converse(self, stream: trio.abc.Stream) -> None:
         if isinstance(stream, trio.SSLStream):
             try:
-                with trio.move_on_after(self.options.limits.head_s):
+                with trio.move_on_after(self.options.limits.head_s) as scope, self._as_idle(scope):
                     await stream.do_handshake()
             except (trio.BrokenResourceError, ssl.SSLError):
+                return
+            if scope.cancelled_caught:
                 return
         connection = HTTPConnection(stream, self.options.limits, now=self._unix)
         peer = _peer(stream)
         while not self._closing.is_set():
             exchange: Exchange | None = None
-            with trio.CancelScope() as scope:
-                self._idle[scope] = None
-                try:
-                    exchange = await connection.next_request()
-                finally:
-                    del self._idle[scope]
+            with trio.CancelScope() as scope, self._as_idle(scope):
+                exchange = await connection.next_request()
             if exchange is None:
                 return
             await self._answer(exchange, peer)
@@ -162,13 +179,28 @@ class Server:
                     await connection.drain()
                 return
 
+    @contextmanager
+    def _as_idle(self, scope: trio.CancelScope) -> Iterator[None]:
+        """Nothing is under way meanwhile: at the server's end it is cut at once."""
+        self._idle[scope] = None
+        try:
+            yield
+        finally:
+            del self._idle[scope]
+
     async def _answer(self, exchange: Exchange, peer: Peer) -> None:
         """Answer one request, whatever comes, and leave a line of it where it was a write. Raises Gone."""
         audit_id, request = self._audit_id(exchange), self._access.begun(exchange.head, peer)
         error: APIError | None = None
+        began_s, labels = trio.current_time(), self._requests.labels(request.wanted, exchange.head)
+        under_way = self._requests.under_way(labels)
+        under_way.value += 1
         try:
             error = await self._answered(exchange, request, (("Audit-Id", audit_id),))
         finally:
+            under_way.value -= 1
+            took_s = trio.current_time() - began_s
+            self._requests.done(labels, exchange.head, code=exchange.status, duration_s=took_s)
             self._access.leave(request, audit_id=audit_id, code=exchange.status, error=error)
 
     async def _answered(self, exchange: Exchange, request: Request, headers: Headers) -> APIError | None:
@@ -237,6 +269,13 @@ class Server:
         finally:
             self.watches -= 1
 
+    def _is_served(self, group_version: str, plural: str) -> bool:
+        try:
+            self._backend.registry.resource(group_version, plural)
+        except UnknownResource:
+            return False
+        return True
+
     def _audit_id(self, exchange: Exchange) -> str:
         told = exchange.head.header("audit-id")
         return told[:64] if told else str(UUID(int=self._random.getrandbits(128), version=4))
@@ -247,6 +286,7 @@ class Server:
         """End watches and idle connections, and wait for answers under way, `shutdown_grace_s` at most."""
         self._quiet = trio.Event()
         self._closing.set()
+        self._verbs.close()
         for scope in list(self._idle):
             scope.cancel()
         with trio.move_on_after(self.options.shutdown_grace_s):
@@ -272,6 +312,8 @@ async def open_server(
     options: ServerOptions = ServerOptions(),  # noqa: B008 - a frozen value
     protobuf: DecodeProtobuf | None = _decode_protobuf,
     access: Access | None = None,
+    listening: Listening | None = None,
+    gather: Gather | None = None,
 ) -> AsyncIterator[Server]:
     """A server of `backend` for as long as the context lasts; at its end it closes as `Server.close` says.
 
@@ -281,32 +323,56 @@ async def open_server(
         port: 0: any that is free; `server.addresses` says which.
         tls: None: plain HTTP.
         access: who may come in; None: everybody, and everybody may do all.
+        listening: brings connections that another process has accepted; then host and port say nothing.
+        gather: makes of the metrics of this process those of all that serve together; None: it is alone.
     Raises:
         OSError: it cannot listen there.
     """
     server = Server(
-        backend, options=options, random=random, unix=unix, is_tls=tls is not None, protobuf=protobuf, access=access
+        backend,
+        options=options,
+        random=random,
+        unix=unix,
+        is_tls=tls is not None,
+        protobuf=protobuf,
+        access=access,
+        gather=gather,
     )
-    listeners = await trio.open_tcp_listeners(port, host=host)
-    server.addresses = tuple(_address(listener) for listener in listeners)
+    own = await trio.open_tcp_listeners(port, host=host) if listening is None else []
+    server.addresses = tuple(_address(listener) for listener in own)
     async with open_service_nursery() as connections:
         try:
             await backend.prepare()
             async with open_service_nursery() as accepting:
-                served = [trio.SSLListener(one, tls, https_compatible=True) for one in listeners] if tls else listeners
-                accepting.start_soon(_accept, server, served, connections)
+                accepting.start_soon(_accept, server, own if listening is None else [listening], tls, connections)
                 yield server
         finally:
-            for listener in listeners:
+            for listener in own:
                 listener.socket.close()
             with trio.CancelScope(shield=True):
+                if listening is not None:
+                    await listening.aclose()
                 await server.close()
 
 
 async def _accept(
-    server: Server, listeners: Sequence[trio.abc.Listener[trio.abc.Stream]], nursery: trio.Nursery
+    server: Server,
+    listeners: Sequence[trio.abc.Listener[trio.SocketStream]],
+    tls: ssl.SSLContext | None,
+    nursery: trio.Nursery,
 ) -> None:
-    await trio.serve_listeners(server.serve, list(listeners), handler_nursery=nursery)
+    async def serve(stream: trio.abc.Stream) -> None:
+        try:
+            await server.serve(stream)
+        finally:
+            for one in listeners:
+                if isinstance(one, Listening):
+                    one.left()
+
+    served: list[trio.abc.Listener[trio.abc.Stream]] = [
+        trio.SSLListener(one, tls, https_compatible=True) if tls is not None else one for one in listeners
+    ]
+    await trio.serve_listeners(serve, served, handler_nursery=nursery)
 
 
 def _peer(stream: trio.abc.Stream) -> Peer:

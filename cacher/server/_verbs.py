@@ -6,7 +6,7 @@ Differs: a read waits while its cache is being filled, where Kubernetes answers 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
@@ -16,7 +16,16 @@ import trio
 
 from watch import FieldRequirement, FieldSelector, InvalidSelector, Operator, PatchType
 
-from ..registry import BadRequest, JSONObject, ObjectPage, TableConvertor, Timeout, UnsupportedMediaType
+from ..registry import (
+    BadRequest,
+    JSONObject,
+    ObjectPage,
+    StatusDetails,
+    TableConvertor,
+    Timeout,
+    TooManyRequests,
+    UnsupportedMediaType,
+)
 from ..storage import EventStream
 from ._answers import GZIP_FROM_BYTES, NO_CACHE, Headers, compressed, document, is_pretty, wants_gzip, warning_headers
 from ._bodies import BadBody, Body, DecodeProtobuf, read_body, read_json, read_yaml_body, unreadable
@@ -35,6 +44,7 @@ from ._query import (
     write_options,
 )
 from ._request import JSON, YAML, Head, Response
+from ._request_metrics import WatchEvents
 from ._resolve import Asked
 from ._shapes import Shape, read_include
 from ._watching import WatchStream
@@ -56,13 +66,28 @@ class Verbs:
         random: draws how long watches last.
         closing: set when the server ends: watches end with it.
         protobuf: decodes objects that are sent so.
+        watch_events: where the events of a resource's watches are counted, by group version and plural.
     """
 
-    def __init__(self, *, random: Random, closing: trio.Event, protobuf: DecodeProtobuf | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        random: Random,
+        closing: trio.Event,
+        protobuf: DecodeProtobuf | None = None,
+        watch_events: Callable[[str, str], WatchEvents] | None = None,
+    ) -> None:
+        self._watch_events = watch_events
         self._random = random
         self._closing = closing
+        self._opening: dict[trio.CancelScope, None] = {}
         self._protobuf = protobuf
         self._frames: dict[tuple[str, ...], Frames] = {}
+
+    def close(self) -> None:
+        """The server ends: a watch that waits for its beginning waits no more."""
+        for scope in list(self._opening):
+            scope.cancel()
 
     def check(self, asked: Asked, head: Head) -> None:
         """Raises where the router would refuse already: media types that the route does not know."""
@@ -111,19 +136,21 @@ class Verbs:
         fields = _with_name(query.fields, asked.target.name)
         timeout_s = float(query.timeout_s or 0) if (query.timeout_s or 0) > 0 else WATCH_S * (1 + self._random.random())
         deadline = trio.current_time() + timeout_s
-        async with _opened(asked, query, fields, deadline) as stream:
+        async with _opened(asked, query, fields, deadline, self._opening) as stream:
             # What a client accepts as a stream it is told as plain JSON.
             await exchange.begin(200, [NO_CACHE, *headers, ("Content-Type", JSON)])
-            frames = self._frames_of(shape)
+            target = asked.target
+            frames = self._frames_of(shape, target.group_version, target.plural)
             watching = WatchStream(
                 exchange, stream, frames, door, bookmarks=query.bookmarks, deadline=deadline, closing=self._closing
             )
             await watching.run()
 
-    def _frames_of(self, shape: Shape) -> Frames:
+    def _frames_of(self, shape: Shape, group_version: str, plural: str) -> Frames:
         frames = self._frames.pop(shape.key, None)
         if frames is None or not frames.is_of(shape):
-            frames = Frames(shape)
+            count = self._watch_events
+            frames = Frames(shape, count(group_version, plural) if count is not None else None)
         self._frames[shape.key] = frames  # the newest is the last
         if len(self._frames) > FORMS_MAX:
             del self._frames[next(iter(self._frames))]
@@ -241,12 +268,13 @@ async def _listed(asked: Asked, head: Head) -> ObjectPage:
 
 @asynccontextmanager
 async def _opened(
-    asked: Asked, query: ListQuery, fields: str | FieldSelector, deadline: float
+    asked: Asked, query: ListQuery, fields: str | FieldSelector, deadline: float, opening: dict[trio.CancelScope, None]
 ) -> AsyncIterator[EventStream]:
-    """The watch, once it has begun.
+    """The watch, once it has begun. `opening`: those that have not; who cancels one ends the wait.
 
     Raises:
         Timeout: it did not begin in time.
+        TooManyRequests: the server ends, and does not wait for it.
     """
     watch = asked.door.watch(
         asked.target.namespace,
@@ -259,9 +287,15 @@ async def _opened(
         deadline=deadline,
     )
     stream: EventStream | None = None
-    with trio.move_on_after(WATCH_OPEN_S):
-        stream = await watch.__aenter__()
+    with trio.move_on_after(WATCH_OPEN_S) as scope:
+        opening[scope] = None
+        try:
+            stream = await watch.__aenter__()
+        finally:
+            del opening[scope]
     if stream is None:
+        if trio.current_time() < scope.deadline:
+            raise TooManyRequests("the apiserver is shutting down, please try again", StatusDetails(retry_after_s=1))
         raise Timeout("Timeout: request did not complete within the allotted timeout")
     try:
         yield stream

@@ -120,6 +120,7 @@ class WatchStream:
             sent = os.write(self._fd, data)
         except OSError:
             return False  # it would block, or the client went: the task will find out
+        self._frames.sent(batch, data)
         if sent == len(data):
             return True
         self._rest, self._of = data[sent:], batch
@@ -154,6 +155,11 @@ class WatchStream:
             return ()  # the next call that waits will tell
 
     def _chunk(self, batch: Batch) -> bytes:
+        data = self._framed(batch)
+        self._frames.sent(batch, data)
+        return data
+
+    def _framed(self, batch: Batch) -> bytes:
         if self._needs_columns:
             self._needs_columns = False
             return self._wrapped(self._frames.lines(batch, with_columns=True))

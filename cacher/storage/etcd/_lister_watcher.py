@@ -6,7 +6,7 @@ Source: kubernetes/apiserver pkg/storage/etcd3 (store.go GetList, watcher.go, ev
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import trio
 
@@ -70,10 +70,23 @@ class EtcdListerWatcher:
 
     @asynccontextmanager
     async def watch(self, revision: int) -> AsyncIterator[_Stream]:
-        """The changes after `revision`; see ListerWatcher."""
-        async with self._etcd.watch(
+        """The changes after `revision`; see ListerWatcher.
+
+        Raises:
+            watch.Expired: on entering, or later: what follows `revision` was compacted.
+            trio.BrokenResourceError, watch.WatchError: on entering, or later: the store is away, or refuses; a reflector waits.
+        """
+        watching = self._etcd.watch(
             self._prefix, self._end, start_revision=revision + 1, prev_kv=self._with_previous, progress_notify=True
-        ) as opened:
+        )
+        async with AsyncExitStack() as stack:
+            # Most stores tell whoever receives. One may as well refuse at once, and must not end who waits for better times.
+            try:
+                opened = await stack.enter_async_context(watching)
+            except CompactedError as error:
+                raise Expired(revision, error.compact_revision) from error
+            except EtcdError as error:
+                raise _failure(error) from error
             self._open = opened
             try:
                 yield _Stream(opened, self._reader, revision)

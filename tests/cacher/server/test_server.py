@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import logging
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from random import Random
 
 import pytest
@@ -243,6 +246,37 @@ def test_at_the_end_a_write_under_way_is_answered_and_idle_connections_close(run
             assert answer.status == 201
             assert (await door.get("a", "team"))["metadata"]["name"] == "a"
             assert served.server.connections == 0
+
+    run_trio(main)
+
+
+def test_at_the_end_nobody_waits_for_a_handshake_or_for_a_watch_that_has_not_begun(run_trio, monkeypatch):
+    """A client that has connected and says nothing, and one whose watch waits for a revision to come."""
+
+    async def main() -> None:
+        async with serving(ServerOptions(shutdown_grace_s=1000)) as served:
+            began = trio.Event()
+
+            @asynccontextmanager
+            async def never(*_: object, **__: object) -> AsyncIterator[None]:
+                began.set()
+                await trio.sleep_forever()
+                yield
+
+            monkeypatch.setattr(served.cluster.registry.resource("v1", "configmaps"), "watch", never)
+            ours, theirs = trio.testing.memory_stream_pair()
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            served.nursery.start_soon(served.server.serve, trio.SSLStream(theirs, context, server_side=True))
+            opening = served.connect()
+            await opening.send("GET", CONFIGS, query={"watch": "1"})
+            await began.wait()
+            await trio.testing.wait_all_tasks_blocked()
+            started = trio.current_time()
+            await served.server.close()
+            assert trio.current_time() == started
+            assert await ours.receive_some() == b""
+            answer = await opening.answer()
+            assert (answer.status, answer.header("retry-after")) == (429, "1")
 
     run_trio(main)
 

@@ -6,22 +6,38 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
+from typing import Any
 
 import pytest
 import trio
 
 from cacher.storage.etcd import (
+    CompactedError,
     EmbeddedEtcd,
+    EtcdError,
     EtcdEvent,
     EtcdListerWatcher,
+    EtcdWatch,
     EventKind,
     KeyValue,
+    NoLeaderError,
     Put,
+    UnavailableError,
     WatchResponse,
     open_embedded_etcd,
 )
+from reflector import Reflector, Store
 from tests.cacher.upstream import run
-from watch import Event, EventType, Expired, Object, ObjectDecodeError, ObjectReader, TooLargeResourceVersion
+from watch import (
+    Event,
+    EventType,
+    Expired,
+    Object,
+    ObjectDecodeError,
+    ObjectReader,
+    TooLargeResourceVersion,
+    WatchError,
+)
 
 PREFIX = "/registry/pods/"
 ADDED, MODIFIED, DELETED = EventType.ADDED, EventType.MODIFIED, EventType.DELETED
@@ -283,6 +299,66 @@ def test_a_value_that_is_no_object_fails_the_stream_with_its_key():
                 await etcd.put(PREFIX + "default/bad", "{")
                 with pytest.raises(ObjectDecodeError, match="default/bad"):
                     await stream.receive()
+
+    run(main)
+
+
+class _Refusing:
+    """A store that refuses the first watches as they are opened, and is well otherwise."""
+
+    def __init__(self, etcd: EmbeddedEtcd, errors: list[EtcdError]) -> None:
+        self.range = etcd.range
+        self._etcd = etcd
+        self._errors = errors
+
+    @asynccontextmanager
+    async def watch(self, key: bytes, end: bytes, **options: Any) -> AsyncIterator[EtcdWatch]:
+        if self._errors:
+            raise self._errors.pop(0)
+        async with self._etcd.watch(key, end, **options) as opened:
+            yield opened
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (UnavailableError("away"), trio.BrokenResourceError),
+        (NoLeaderError("none"), trio.BrokenResourceError),
+        (EtcdError("no"), WatchError),
+        (CompactedError(9), Expired),
+    ],
+)
+def test_a_store_that_refuses_a_watch_at_once_is_told_as_one_that_fails_it(error, kind):
+    async def main() -> None:
+        async with open_embedded_etcd(random=Random(7)) as etcd:
+            source = EtcdListerWatcher(_Refusing(etcd, [error]), PREFIX, ObjectReader())  # type: ignore[arg-type]
+            with pytest.raises(kind):
+                async with source.watch(3):
+                    pytest.fail("it was opened")
+
+    run(main)
+
+
+def test_a_reflector_outlives_a_store_that_refuses_watches():
+    async def main() -> None:
+        async with open_embedded_etcd(random=Random(7)) as etcd:
+            errors: list[EtcdError] = [
+                UnavailableError("away"),
+                CompactedError(2),
+                EtcdError("no"),
+                NoLeaderError("none"),
+            ]
+            source = EtcdListerWatcher(_Refusing(etcd, errors), PREFIX, ObjectReader())  # type: ignore[arg-type]
+            store = Store()
+            reflector = Reflector(source, store, random=Random(1))
+            async with trio.open_nursery() as nursery:
+                await nursery.start(reflector.run)
+                await trio.sleep(300)
+                await put(etcd, "a")
+                await trio.sleep(1)
+                nursery.cancel_scope.cancel()
+            assert not errors
+            assert [obj.name for obj in store.objects()] == ["a"]
 
     run(main)
 
