@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from ._completion import complete_with
 from .simulation import (
     EXIT_BROKEN,
     EXIT_NOT_CONVERGED,
     EXIT_OK,
+    HuntDisplay,
+    HuntResult,
     NothingToShrink,
     RunResult,
     Scenario,
@@ -43,12 +48,20 @@ UNUSABLE_WORLDS = (ScenarioNotFound, TapeError, NothingToShrink, UnknownVariant)
 def add_worlds(commands: Any) -> None:
     """The parsers of these commands."""
     listing = commands.add_parser("list", help="the scenarios, one line each")
+    listing.add_argument(
+        "-o",
+        "--output",
+        choices=("json", "wide"),
+        metavar="json|wide",
+        help="with variants and the kinds of faults, too",
+    )
     listing.set_defaults(run=_list)
 
     run = commands.add_parser("run", help="play a scenario by its script: the buggy variant and the fixed one")
     _add_scenario(run)
     run.add_argument("--seed", type=int, default=1, metavar="N", help="where all chance comes from (default: 1)")
     run.add_argument("--variant", default="", metavar="V", help="this variant alone")
+    _add_output(run)
     run.set_defaults(run=_run)
 
     hunting = commands.add_parser(
@@ -61,6 +74,7 @@ def add_worlds(commands: Any) -> None:
     hunting.add_argument(
         "--jobs", type=_count, default=os.cpu_count() or 1, metavar="J", help="processes (default: one a core)"
     )
+    _add_output(hunting)
     hunting.set_defaults(run=_hunt)
 
     for name, does, what in (
@@ -78,7 +92,16 @@ def add_worlds(commands: Any) -> None:
 
 
 def _add_scenario(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("scenario", metavar="NAME", help="a shipped scenario, a file, or module:NAME")
+    named = parser.add_argument("scenario", metavar="NAME", help="a shipped scenario, a file, or module:NAME")
+    complete_with(named, shipped_scenarios)
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", choices=("json",), metavar="json", help="one JSON document instead of lines")
+
+
+def _print_json(value: object) -> None:
+    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode(), flush=True)
 
 
 def _count(text: str) -> int:
@@ -87,29 +110,96 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _list(_: argparse.Namespace) -> int:
+def _list(options: argparse.Namespace) -> int:
     found = [load_scenario(name) for name in shipped_scenarios()]
+    if options.output == "json":
+        _print_json([_listed(scenario) for scenario in found])
+        return EXIT_OK
     width = max(len(scenario.name) for scenario in found)
     for scenario in found:
         print(f"{scenario.name:{width}}  {scenario.title}  [{scenario.guarantee}; {scenario.source}]")
+        if options.output == "wide" or options.verbose:
+            faults = ", ".join(kind.value for kind in scenario.swarm.kinds)
+            print(
+                f"{'':{width}}  variants {', '.join(scenario.variants)}; {scenario.topology.servers} servers; faults {faults}"
+            )
     return EXIT_OK
+
+
+def _listed(scenario: Scenario) -> dict[str, object]:
+    return {
+        "name": scenario.name,
+        "title": scenario.title,
+        "guarantee": scenario.guarantee,
+        "source": scenario.source,
+        "variants": scenario.variants,
+        "servers": scenario.topology.servers,
+        "faults": [kind.value for kind in scenario.swarm.kinds],
+    }
 
 
 def _run(options: argparse.Namespace) -> int:
     scenario = load_scenario(options.scenario)
     variants = (options.variant,) if options.variant else scenario.variants
-    code = EXIT_OK
+    code, results = EXIT_OK, []
     for number, variant in enumerate(variants):
         result = run_seed(scenario, options.seed, variant, hunting=False, keep=True)
+        results.append(result)
         is_to_break = number == 0 and len(variants) > 1 and bool(scenario.guarantee)
-        for line in _told(result):
-            print(line)
+        if options.output is None:
+            _tell(options, _told(result))
+            if options.verbose:
+                _tell(options, _met(result.sometimes), *result.notes)
         if is_to_break and scenario.guarantee not in result.broken:
-            print(f"the story is that {scenario.guarantee} is broken here, and it was not")
+            print(f"the story is that {scenario.guarantee} is broken here, and it was not", file=sys.stderr)
             code = EXIT_BROKEN
         elif not is_to_break:
             code = max(code, _code(result))
+    if options.output is not None:
+        _print_json([_result(result) for result in results])
     return code
+
+
+def _result(result: RunResult) -> dict[str, object]:
+    tape = result.tape
+    return {
+        "scenario": tape.scenario,
+        "variant": tape.variant,
+        "seed": tape.seed,
+        "outcome": result.outcome,
+        "broken": result.broken,
+        "facts": result.facts,
+        "digest": result.digest,
+        "virtual_s": result.virtual_s,
+        "steps": result.steps,
+        "sometimes": result.sometimes,
+        "notes": result.notes,
+        "guarantees": result.verdicts,
+    }
+
+
+def _tell(options: argparse.Namespace, lines: Iterable[str], *more: str) -> None:
+    """Print a story: in colours, where they are shown, what was broken and what held."""
+    for line in (*lines, *more):
+        code = next((code for word, code in _COLOURS.items() if word in line), "")
+        print(options.colour(line, code) if code else line)
+
+
+_COLOURS = {
+    "broke ": "31",
+    ": broken": "1;31",
+    ": held": "32",
+    "clean: ": "32",
+    "found: ": "1;31",
+    "watchcache replay": "1",
+}
+"""By what stands in a line."""
+
+
+def _met(sometimes: Mapping[str, int]) -> list[str]:
+    met = ", ".join(f"{name} {number}" for name, number in sometimes.items() if number)
+    never = ", ".join(name for name, number in sometimes.items() if not number)
+    return [f"met: {met}" + (f"; never: {never}" if never else "")]
 
 
 def _told(result: RunResult) -> list[str]:
@@ -127,30 +217,45 @@ def _code(result: RunResult) -> int:
 
 def _hunt(options: argparse.Namespace) -> int:
     scenario = load_scenario(options.scenario)
-    with sign_of_life(f"hunting {scenario.name}, {options.variant}"):
-        result = hunt(scenario, options.variant, seeds=options.seeds, first_seed=options.first_seed, jobs=options.jobs)
+    with HuntDisplay(f"hunting {scenario.name}, {options.variant}", options.seeds, is_quiet=options.quiet) as display:
+        result = hunt(
+            scenario,
+            options.variant,
+            seeds=options.seeds,
+            first_seed=options.first_seed,
+            jobs=options.jobs,
+            on_seed=display.played,
+        )
+    kept = _kept(result)
+    if options.output is not None:
+        _print_json({**msgspec.to_builtins(result), "tape": str(kept) if kept is not None else ""})
+    elif kept is None:
+        _tell(options, [result.line()], *_met(result.sometimes))
+    else:
+        _tell(options, [f"watchcache replay {kept}", result.line(scenario.guarantee)])
+        assert result.found is not None, "a tape is of a find"
+        _tell(options, explain(play(scenario, result.found.load(), keep=True)))
+        print(f"make it smaller: watchcache shrink {kept}")
+    if options.verbose and options.output is None:
+        for other in result.others:
+            print(f"also: seed {other.seed} {other.outcome}: {', '.join((*other.broken, *other.facts))}")
+    return EXIT_OK if kept is None else EXIT_BROKEN
+
+
+def _kept(result: HuntResult) -> Path | None:
+    """Where the find's tape is kept; None: there is none."""
     if result.found is None:
-        print(result.line())
-        met = ", ".join(f"{name} {number}" for name, number in result.sometimes.items() if number)
-        never = ", ".join(name for name, number in result.sometimes.items() if not number)
-        print(f"met: {met}" + (f"; never: {never}" if never else ""))
-        return EXIT_OK
-    tape = Path(TAPES) / f"{scenario.name}-{options.variant}-{result.found.seed}.json"
+        return None
+    tape = Path(TAPES) / f"{result.scenario}-{result.variant}-{result.found.seed}.json"
     tape.parent.mkdir(exist_ok=True)
     tape.write_text(result.found.tape, encoding="utf-8")
-    print(f"watchcache replay {tape}")
-    print(result.line(scenario.guarantee))
-    for line in explain(play(scenario, result.found.load(), keep=True)):
-        print(line)
-    print(f"make it smaller: watchcache shrink {tape}")
-    return EXIT_BROKEN
+    return tape
 
 
 def _replay(options: argparse.Namespace) -> int:
     tape, scenario = _loaded(options.tape)
     result = play(scenario, tape, keep=True)
-    for line in _told(result):
-        print(line)
+    _tell(options, _told(result))
     if tape.digest and tape.digest != result.digest:
         print(
             f"the tape was kept at digest {tape.digest}: another version of the code, or something in it is not repeatable"
@@ -163,7 +268,7 @@ def _replay(options: argparse.Namespace) -> int:
 def _shrink(options: argparse.Namespace) -> int:
     tape, scenario = _loaded(options.tape)
     out = Path(options.out) if options.out else Path(options.tape).with_suffix(".small.json")
-    with sign_of_life(f"shrinking {options.tape}"):
+    with sign_of_life(f"shrinking {options.tape}", is_quiet=options.quiet):
         found = shrink(scenario, tape, guarantee=scenario.guarantee if scenario.guarantee in tape.broken else "")
     out.write_text(found.tape.to_json(), encoding="utf-8")
     print(f"watchcache replay {out}")
@@ -173,16 +278,14 @@ def _shrink(options: argparse.Namespace) -> int:
     for fault in found.tape.faults:
         lasting = f" for {fault.for_s:g} s" if fault.for_s else ""
         print(f"  fault: {_plain(fault.do)}{lasting}, when {_plain(fault.when)}")
-    for line in explain(found.result):
-        print(line)
+    _tell(options, explain(found.result))
     return EXIT_BROKEN
 
 
 def _explain(options: argparse.Namespace) -> int:
     tape, scenario = _loaded(options.tape)
     result = play(scenario, tape, keep=True)
-    for line in explain(result):
-        print(line)
+    _tell(options, explain(result))
     return _code(result)
 
 

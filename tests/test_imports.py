@@ -113,6 +113,8 @@ PURE = [
     "cacher/registry/_volumes.py",
     "cacher/registry/_workload_validation.py",
     "cacher/registry/schema/*.py",
+    "cacher/_look_kinds.py",
+    "cacher/_look_text.py",
     "cacher/server/_access.py",
     "cacher/server/_answers.py",
     "cacher/server/_audit.py",
@@ -197,6 +199,7 @@ NOT_PURE = ("trio", "random")
 # Third-party packages that stand behind one door, so that they can be replaced, or left out, in one place.
 ETCD = ["cacher/storage/etcd/_etcd3.py"]
 DOORS = {
+    "argcomplete": ["cacher/_completion.py"],
     "etcd3": ETCD,
     "grpc": ETCD,
     "google": [*ETCD, "cacher/server/_protobuf.py"],

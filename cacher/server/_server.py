@@ -316,9 +316,10 @@ def _peer(stream: trio.abc.Stream) -> Peer:
     if not isinstance(below, trio.SocketStream):
         return Peer(certificate=certificate)
     try:
-        return Peer(str(below.socket.getpeername()[0]), certificate)
+        name = below.socket.getpeername()
     except OSError:  # it has gone already
         return Peer(certificate=certificate)
+    return Peer(str(name[0]) if name else "", certificate)  # a pair of sockets has no names
 
 
 def _address(listener: trio.SocketListener) -> tuple[str, int]:

@@ -98,6 +98,7 @@ from ._player import Timetable as Timetable
 from ._process import Process as Process
 from ._process import Site as Site
 from ._programs import shipped_controllers as shipped_controllers
+from ._progress import HuntDisplay as HuntDisplay
 from ._progress import ProgressDisplay as ProgressDisplay
 from ._progress import sign_of_life as sign_of_life
 from ._recorder import ClientLog as ClientLog

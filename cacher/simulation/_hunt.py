@@ -88,6 +88,7 @@ def hunt(
     jobs: int = 1,
     budget_s: float = float("inf"),
     until: str | None = None,
+    on_seed: Callable[[HuntResult], None] | None = None,
 ) -> HuntResult:
     """Play seeds until one breaks something, or all are played, or `budget_s` is used up.
 
@@ -96,6 +97,7 @@ def hunt(
         jobs: processes. Where the system cannot fork there is one.
         until: stop only at this guarantee; "": at anything that is wrong; None: at the scenario's own in its first variant,
             and at anything in the others.
+        on_seed: told after each seed how far the hunt is.
     Raises:
         ValueError: no such variant, or nothing to do.
     """
@@ -108,6 +110,9 @@ def hunt(
     began_s = time.monotonic()
     for trophy in _trophies(scenario, variant, range(first_seed, first_seed + seeds), jobs, began_s + budget_s):
         _add(result, trophy)
+        result.seconds = time.monotonic() - began_s
+        if on_seed is not None:
+            on_seed(result)
         if trophy.is_find and (not until or until in trophy.broken):
             result.found = trophy
             break
