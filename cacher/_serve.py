@@ -14,6 +14,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -21,6 +22,7 @@ import msgspec
 import trio
 
 from ._assembly import Cluster, open_cluster
+from ._overview import overview
 from ._stores import StoreOptions
 from .controllers import cluster_controllers
 from .registry import AlreadyExists
@@ -28,6 +30,7 @@ from .server import (
     FULL,
     Access,
     Authenticator,
+    Page,
     ServerOptions,
     TokenFileError,
     User,
@@ -93,12 +96,19 @@ class _Credentials(msgspec.Struct, frozen=True):
     authenticator: Authenticator | None = None
 
 
-async def serve(options: ServeOptions, *, ready: Callable[[str], None], audit: Callable[[str], None]) -> None:
+async def serve(
+    options: ServeOptions,
+    *,
+    ready: Callable[[str], None],
+    audit: Callable[[str], None],
+    tell: Callable[[str], None] | None = None,
+) -> None:
     """Serve until the process is told to stop (SIGINT, SIGTERM); answers under way are finished then, watches ended.
 
     Args:
         ready: told once, in one line, where the server is.
         audit: takes a line for each write.
+        tell: told once, in one line, where a browser logs in to the page for people; None: nobody is.
     Raises:
         ServeError, KubeconfigRefused, TLSFilesError: what was asked for cannot be; the message says what to change.
         EtcdError, OSError: the store cannot be opened, or the address is taken.
@@ -111,6 +121,7 @@ async def serve(options: ServeOptions, *, ready: Callable[[str], None], audit: C
         if options.has_controllers:
             await stack.enter_async_context(cluster_controllers(cluster, random=Random(), clock=cluster.clock))
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            page = Page(partial(overview, cluster), now=trio.current_time, is_tls=credentials.context is not None)
             async with open_server(
                 cluster,
                 random=Random(),
@@ -120,10 +131,14 @@ async def serve(options: ServeOptions, *, ready: Callable[[str], None], audit: C
                 tls=credentials.context,
                 options=ServerOptions(shutdown_grace_s=options.shutdown_grace_s, loopback_only=options.is_plain),
                 access=Access(credentials.authenticator, audit=audit, unix=cluster.clock.unix),
+                page=page,
             ) as server:
                 url = url_of(options, server.addresses[0][1])
                 text = kubeconfig_text(url, authority=credentials.authority, token=credentials.token)
                 write_kubeconfig(path, text)
+                server.public_url = url
+                if tell is not None:
+                    tell(f"the page for people, for once and ten minutes: {url}{page.login.new_link()}")
                 ready(_ready_line(options, url, path))
                 async for _ in signals:
                     break

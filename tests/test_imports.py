@@ -127,6 +127,7 @@ PURE = [
     "cacher/server/_metrics_text.py",
     "cacher/server/_negotiation.py",
     "cacher/server/_openapi*.py",
+    "cacher/server/_page.py",
     "cacher/server/_protobuf.py",
     "cacher/server/_query.py",
     "cacher/server/_request.py",
