@@ -30,6 +30,7 @@ from .simulation import (
     EXIT_INTERRUPTED,
     EXIT_USAGE,
     LandingRefused,
+    LiveView,
     ProgressDisplay,
     ReplayMismatch,
     RunOptions,
@@ -108,7 +109,7 @@ def _trace(options: argparse.Namespace) -> int:
         store_words=_store_words(options),
     )
     trace = load_trace(find_trace(options.trace))
-    with ProgressDisplay(is_quiet=options.quiet) as display:
+    with (LiveView if options.live else ProgressDisplay)(is_quiet=options.quiet) as display:
         run = TraceRun(trace, run_options, named=options.trace, display=display)
         run.execute()
         report = run.report()
@@ -171,6 +172,9 @@ def _add_trace(commands: argparse._SubParsersAction[Parser]) -> None:
     trace.add_argument("--seed", type=_seed, default=0, metavar="N", help="where all chance comes from (default: 0)")
     trace.add_argument(
         "--verify", action="store_true", help="compare with the watches of a real watch cache recorded beside the trace"
+    )
+    trace.add_argument(
+        "--live", action="store_true", help="see caches, watchers, deliveries and guarantees while it plays"
     )
     _add_store(trace)
     _add_watch_cache(trace)

@@ -21,6 +21,7 @@ from .simulation import (
     EXIT_OK,
     HuntDisplay,
     HuntResult,
+    LiveView,
     NothingToShrink,
     RunResult,
     Scenario,
@@ -62,6 +63,7 @@ def add_worlds(commands: Any) -> None:
     run.add_argument("--seed", type=int, default=1, metavar="N", help="where all chance comes from (default: 1)")
     run.add_argument("--variant", default="", metavar="V", help="this variant alone")
     _add_output(run)
+    run.add_argument("--live", action="store_true", help="see caches, watchers, faults and guarantees while it plays")
     run.set_defaults(run=_run)
 
     hunting = commands.add_parser(
@@ -75,6 +77,9 @@ def add_worlds(commands: Any) -> None:
         "--jobs", type=_count, default=os.cpu_count() or 1, metavar="J", help="processes (default: one a core)"
     )
     _add_output(hunting)
+    hunting.add_argument(
+        "--live", action="store_true", help="see what is met and checked, and how often, while it goes on"
+    )
     hunting.set_defaults(run=_hunt)
 
     for name, does, what in (
@@ -143,7 +148,7 @@ def _run(options: argparse.Namespace) -> int:
     variants = (options.variant,) if options.variant else scenario.variants
     code, results = EXIT_OK, []
     for number, variant in enumerate(variants):
-        result = run_seed(scenario, options.seed, variant, hunting=False, keep=True)
+        result = _watched(options, scenario, variant)
         results.append(result)
         is_to_break = number == 0 and len(variants) > 1 and bool(scenario.guarantee)
         if options.output is None:
@@ -158,6 +163,15 @@ def _run(options: argparse.Namespace) -> int:
     if options.output is not None:
         _print_json([_result(result) for result in results])
     return code
+
+
+def _watched(options: argparse.Namespace, scenario: Scenario, variant: str) -> RunResult:
+    """Play it by its script; before somebody's eyes, where that was asked for."""
+    if not options.live:
+        with sign_of_life(f"playing {scenario.name}, {variant}", is_quiet=options.quiet):
+            return run_seed(scenario, options.seed, variant, hunting=False, keep=True)
+    with LiveView(is_quiet=options.quiet) as view:
+        return run_seed(scenario, options.seed, variant, hunting=False, keep=True, watcher=view.looked)
 
 
 def _result(result: RunResult) -> dict[str, object]:
@@ -217,7 +231,8 @@ def _code(result: RunResult) -> int:
 
 def _hunt(options: argparse.Namespace) -> int:
     scenario = load_scenario(options.scenario)
-    with HuntDisplay(f"hunting {scenario.name}, {options.variant}", options.seeds, is_quiet=options.quiet) as display:
+    what = f"hunting {scenario.name}, {options.variant}"
+    with HuntDisplay(what, options.seeds, is_quiet=options.quiet, is_detailed=options.live) as display:
         result = hunt(
             scenario,
             options.variant,

@@ -71,6 +71,7 @@ from ._hunt import HuntResult as HuntResult
 from ._hunt import Trophy as Trophy
 from ._hunt import hunt as hunt
 from ._landing import LandingRefused as LandingRefused
+from ._live_view import LiveView as LiveView
 from ._load import ScenarioNotFound as ScenarioNotFound
 from ._load import load_scenario as load_scenario
 from ._load import shipped_scenarios as shipped_scenarios

@@ -36,6 +36,8 @@ class Trophy(msgspec.Struct, frozen=True):
     sometimes: dict[str, int]
     steps: int
     virtual_s: float
+    checks: dict[str, int] = msgspec.field(default_factory=dict)
+    """Of each guarantee, how many were made."""
     tape: str = ""
     """As JSON, where something was found."""
     failure: str = ""
@@ -65,6 +67,8 @@ class HuntResult(msgspec.Struct):
     others_count: int = 0
     sometimes: dict[str, int] = msgspec.field(default_factory=dict)
     """What was met in all seeds together."""
+    checks: dict[str, int] = msgspec.field(default_factory=dict)
+    """Of each guarantee, how many were made in all seeds together."""
     steps: int = 0
     virtual_s: float = 0.0
 
@@ -128,6 +132,8 @@ def _add(result: HuntResult, trophy: Trophy) -> None:
     result.seeds += 1
     result.steps += trophy.steps
     result.virtual_s += trophy.virtual_s
+    for name, number in trophy.checks.items():
+        result.checks[name] = result.checks.get(name, 0) + number
     for name, number in trophy.sometimes.items():
         result.sometimes[name] = result.sometimes.get(name, 0) + number
 
@@ -145,6 +151,7 @@ def trophy_of(result: RunResult) -> Trophy:
         sometimes=result.sometimes,
         steps=result.steps,
         virtual_s=result.virtual_s,
+        checks={verdict.name: verdict.checks for verdict in result.verdicts},
         tape=tape.to_json() if is_find else "",
         failure=result.failure,
     )

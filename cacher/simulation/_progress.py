@@ -108,11 +108,22 @@ def sign_of_life(what: str, *, is_quiet: bool = False) -> Iterator[None]:
 class HuntDisplay:
     """How far a hunt is: seeds, seeds/s, virtual time, and how much of what should be met sometimes has been.
 
+    `is_detailed`: with what was met, how often, and how many checks of which guarantee were made.
+
     On a terminal it is drawn anew; elsewhere it is a line to begin with, and one every PLAIN_PERIOD_S.
     """
 
-    def __init__(self, what: str, seeds: int, *, file: TextIO | None = None, is_quiet: bool = False) -> None:
+    def __init__(
+        self,
+        what: str,
+        seeds: int,
+        *,
+        file: TextIO | None = None,
+        is_quiet: bool = False,
+        is_detailed: bool = False,
+    ) -> None:
         self._what = what
+        self._is_detailed = is_detailed
         self._seeds = seeds
         self._is_quiet = is_quiet
         self._console = Console(file=file or sys.stderr, highlight=False)
@@ -157,7 +168,19 @@ class HuntDisplay:
             f"  {result.seeds:,}/{self._seeds:,} seeds{dot}{rate:,.1f} seeds/s{dot}{result.virtual_s:,.0f} s of virtual time"
             f"{dot}{result.steps:,} steps{dot}met {len(met)} of {len(met) + len(never)}{others}"
         ]
-        return [*lines, f"  not met yet: {', '.join(never)}"] if never else lines
+        if never:
+            lines.append(f"  not met yet: {', '.join(never)}")
+        if self._is_detailed:
+            lines.append(
+                f"  met: {', '.join(f'{name} {number:,}' for name, number in result.sometimes.items() if number)}"
+            )
+            lines.append(
+                f"  checks: {', '.join(f'{name} {number:,}' for name, number in result.checks.items() if number)}"
+            )
+            if result.others:
+                last = result.others[-1]
+                lines.append(f"  last of the others: seed {last.seed}, {', '.join(last.broken) or last.outcome}")
+        return lines
 
     @property
     def _ellipsis(self) -> str:
