@@ -187,6 +187,7 @@ PURE = [
     "cacher/simulation/_faults.py",
     "cacher/simulation/_operations.py",
     "cacher/simulation/_plans.py",
+    "cacher/simulation/_simpler.py",
     "cacher/simulation/_sometimes.py",
     "cacher/simulation/_swarm.py",
     "cacher/simulation/_tape.py",

@@ -17,18 +17,9 @@ from watch import APIError, NotFound, Object
 from .._clock import Clock
 from ._job_counting import FINALIZER, is_tracked
 from ._job_decision import JobOptions, JobPlan, is_finished, job_pod, plan_job
+from ._times import unix_of
 from ._workload_heads import find, no_key, owned_by, read_head
-from ._workload_objects import (
-    MANAGER,
-    name_of,
-    namespace_of,
-    selector_of,
-    spec_of,
-    status_of,
-    uid_of,
-    unix_of,
-    with_status,
-)
+from ._workload_objects import MANAGER, name_of, namespace_of, selector_of, spec_of, status_of, uid_of, with_status
 from ._workload_pod_control import PodControl
 
 

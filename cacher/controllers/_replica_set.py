@@ -12,7 +12,7 @@ from typing import final
 
 import msgspec
 
-from reflector import Client, Controller, JSONObject, Result, SharedInformers
+from reflector import Client, Controller, JSONObject, Result, SharedInformers, controller_reference
 from watch import APIError, NotFound
 
 from .._clock import Clock
@@ -21,7 +21,6 @@ from ._workload_heads import find, no_key, owned_by, with_owner_index
 from ._workload_objects import (
     MANAGER,
     controller_of,
-    controller_reference,
     name_of,
     namespace_of,
     selector_of,

@@ -24,13 +24,14 @@ from reflector import (
     Tombstone,
     UidExpectations,
     WorkQueue,
+    controller_reference,
     object_key,
 )
 from watch import APIError, Conflict, LabelSelector, NotFound, Object
 
 from ._workload_claims import Candidate
 from ._workload_heads import nobodys, owned_by, read_head, with_owner_index
-from ._workload_objects import MANAGER, controller_reference, namespace_of, selector_of, uid_of
+from ._workload_objects import MANAGER, namespace_of, selector_of, uid_of
 from ._workload_ownership import claim
 from ._workload_pods import PodView, PodViews
 
