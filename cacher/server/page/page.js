@@ -37,7 +37,7 @@ function ring(length, capacity) {
 }
 
 function showResources(state) {
-  const shown = state.resources.filter((one) => $("all").checked || one.objects || one.watches);
+  const shown = state.resources.filter((one) => $("all").checked || one.objects || one.events);
   $("resources").tBodies[0].replaceChildren(
     ...shown.map((one) =>
       row(
@@ -59,7 +59,7 @@ function showResources(state) {
 
 function showWatchers(state) {
   $("watchers").tBodies[0].replaceChildren(
-    ...state.watchers.map((one) => row(cell(one.resource), cell(one.selector), cell(one.watches), cell(one.waiting))),
+    ...[...state.watchers].sort((a, b) => b.watches - a.watches).map((one) => row(cell(one.resource), cell(one.selector), cell(one.watches), cell(one.waiting))),
   );
 }
 
