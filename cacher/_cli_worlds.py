@@ -269,7 +269,8 @@ def _kept(result: HuntResult) -> Path | None:
 
 def _replay(options: argparse.Namespace) -> int:
     tape, scenario = _loaded(options.tape)
-    result = play(scenario, tape, keep=True)
+    with sign_of_life(f"playing {options.tape}", is_quiet=options.quiet):
+        result = play(scenario, tape, keep=True)
     _tell(options, _told(result))
     if tape.digest and tape.digest != result.digest:
         print(
@@ -299,7 +300,8 @@ def _shrink(options: argparse.Namespace) -> int:
 
 def _explain(options: argparse.Namespace) -> int:
     tape, scenario = _loaded(options.tape)
-    result = play(scenario, tape, keep=True)
+    with sign_of_life(f"playing {options.tape}", is_quiet=options.quiet):
+        result = play(scenario, tape, keep=True)
     _tell(options, explain(result))
     return _code(result)
 
