@@ -9,8 +9,8 @@ that is not known.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -82,8 +82,11 @@ class HTTPClient:
             APIError: on entering, what the server answered. While it is read: ServiceUnavailable, where it broke off.
         """
         try:
-            async with self._api.transport.stream(path, query, accept=accept) as connection:
-                yield _decoded_lines(connection)
+            async with (
+                self._api.transport.stream(path, query, accept=accept) as connection,
+                aclosing(_decoded_lines(connection)) as lines,
+            ):
+                yield lines
         except ConnectionLost as error:
             raise _unreachable(error, "GET") from error
 
@@ -336,7 +339,7 @@ def is_gone(answer: Any) -> bool:
     return not metadata.get("deletionTimestamp") or not (is_held or metadata.get("deletionGracePeriodSeconds"))
 
 
-async def _decoded_lines(connection: Connection) -> AsyncIterator[Any]:
+async def _decoded_lines(connection: Connection) -> AsyncGenerator[Any, None]:
     lines = Lines()
     while data := await connection.read():
         try:
