@@ -95,7 +95,14 @@ def main() -> None:
         task = progress.add_task(
             "measuring",
             total=(
-                len(rows) + len(lists) + len(verbs) + len(disks) + len(remote) + len(chosen) + len(served) + len(opened)
+                len(rows)
+                + len(lists)
+                + len(verbs)
+                + len(disks)
+                + len(remote)
+                + len(chosen)
+                + len(served)
+                + len(opened)
                 + len(worlds)
             )
             * options.runs

@@ -1,7 +1,7 @@
 """The command `watchcache`: reads the words, runs what they ask for, prints, and ends with a meaningful exit code.
 
-0 ok   1 a guarantee was broken, or a recording differs   2 no convergence   3 not repeatable
-64 wrong usage or unusable input   130 Ctrl-C
+0 ok   1 a guarantee was broken, or a recording differs; what was looked for is not there   2 no convergence
+3 not repeatable   64 wrong usage or unusable input   130 Ctrl-C
 """
 
 from __future__ import annotations
@@ -11,13 +11,19 @@ import io
 import math
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from watch import APIError
+
+from ._cli_look import EXIT_REFUSED, UNUSABLE_LOOKS, LookRefused, add_look, told
+from ._cli_parser import Parser, add_common, read
 from ._cli_reports import UNUSABLE_REPORTS, add_diff, add_report_flags, keep_reports, wants_report
 from ._cli_serve import UNUSABLE, add_serve, run_serve
+from ._cli_upkeep import NoBenchmarks, add_upkeep
 from ._cli_worlds import UNUSABLE_WORLDS, add_worlds
+from ._completion import answer, complete_with
 from ._resources import RESOURCES
 from ._stores import ETCD_PREFIX, StoreOptions
 from .reports import Report, report_of_trace
@@ -26,6 +32,7 @@ from .simulation import (
     EXIT_INTERRUPTED,
     EXIT_USAGE,
     LandingRefused,
+    LiveView,
     ProgressDisplay,
     ReplayMismatch,
     RunOptions,
@@ -36,6 +43,7 @@ from .simulation import (
     load_trace,
     package_version,
     render,
+    shipped_traces,
 )
 from .storage.etcd import EtcdError
 
@@ -43,38 +51,47 @@ CLIENTS_MAX = 1_000_000
 """A client takes some 10 KB and a trio task; a million do not fit most machines, more is a slip of the finger."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse, with this program's exit code for wrong usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(EXIT_USAGE, f"{self.prog}: {message}\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with `arguments` (default: the process's own). Returns the exit code."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    answer(parser)
+    options = read(parser, arguments)
     try:
         code: int = options.run(options)
         return code
     except BrokenPipeError:  # the reader of our output went away, as `head` does; Python would complain again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_INTERRUPTED
-    except (
-        *UNUSABLE,
-        *UNUSABLE_WORLDS,
-        *UNUSABLE_REPORTS,
-        TraceError,
-        LandingRefused,
-        StoreError,
-        EtcdError,
-        OSError,
-    ) as error:
-        return _fail(str(error), EXIT_USAGE)
-    except ReplayMismatch as error:
-        return _fail(str(error), EXIT_BROKEN)
     except KeyboardInterrupt:  # before there was anything to report
         return _fail("interrupted", EXIT_INTERRUPTED)
+    except Exception as error:
+        cause = _only(error)
+        if isinstance(cause, KeyboardInterrupt):
+            return _fail("interrupted", EXIT_INTERRUPTED)
+        refusal = _refusal(cause)
+        if refusal is None:
+            raise
+        if options.verbose:
+            traceback.print_exception(error)
+        return _fail(*refusal)
+
+
+def _refusal(error: BaseException) -> tuple[str, int] | None:
+    """What to say of an error that somebody can do something about, and the exit code."""
+    if isinstance(error, (*UNUSABLE, *UNUSABLE_WORLDS, *UNUSABLE_REPORTS, *UNUSABLE_LOOKS, *_UNUSABLE)):
+        return str(error), EXIT_USAGE
+    if isinstance(error, APIError):
+        return told(error), EXIT_REFUSED
+    if isinstance(error, ReplayMismatch):
+        return str(error), EXIT_BROKEN
+    return None
+
+
+def _only(error: BaseException) -> BaseException:
+    """The one error in a group of one, however deep: nurseries wrap what passes through them."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def _fail(message: str, code: int) -> int:
@@ -95,7 +112,7 @@ def _trace(options: argparse.Namespace) -> int:
     )
     trace = load_trace(find_trace(options.trace))
     reports: list[Report] = []
-    with ProgressDisplay() as display:
+    with (LiveView if options.live else ProgressDisplay)(is_quiet=options.quiet) as display:
         run = TraceRun(trace, run_options, named=options.trace, display=display)
         run.execute()
         report = run.report()
@@ -104,22 +121,22 @@ def _trace(options: argparse.Namespace) -> int:
             reports = [report_of_trace(report, run.history)]
     if reports:
         keep_reports(options, reports, f"trace {report.trace}")
-    if options.json:
+    if options.output == "json":
         print(report.to_json(), flush=True)
     else:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")  # a letter that the output cannot show must not end the report
-        render(report, console_for(sys.stdout))
+        render(report, console_for(sys.stdout, is_wide=options.output == "wide"))
         sys.stdout.flush()
     return report.exit_code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="watchcache",
         description="A Kubernetes watch cache, whole and deterministic: play histories through it and see what its readers see.",
-        epilog="exit codes: 0 ok, 1 a guarantee was broken, 2 no convergence, 3 not repeatable,"
-        " 64 wrong usage or unusable input, 130 interrupted",
+        epilog="exit codes: 0 ok, 1 a guarantee was broken, or what was looked for is not there, 2 no convergence,"
+        " 3 not repeatable, 64 wrong usage or unusable input, 130 interrupted",
     )
     parser.add_argument("--version", action="version", version=f"watchcache {package_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -127,6 +144,10 @@ def _parser() -> argparse.ArgumentParser:
     add_serve(commands, add_store=_add_store)
     add_worlds(commands)
     add_diff(commands)
+    add_look(commands, add_store=_add_store, read_store=_store_options)
+    add_upkeep(commands)
+    for command in commands.choices.values():
+        add_common(command)
     commands.choices["trace"].set_defaults(run=_trace)
     commands.choices["serve"].set_defaults(run=_serve)
     return parser
@@ -136,16 +157,17 @@ def _serve(options: argparse.Namespace) -> int:
     return run_serve(options, _store_options(options))
 
 
-def _add_trace(commands: argparse._SubParsersAction[_Parser]) -> None:
+def _add_trace(commands: argparse._SubParsersAction[Parser]) -> None:
     trace = commands.add_parser(
         "trace",
         help="play a recorded cluster's etcd history through the cache, to many clients",
         description="Play what a real control plane wrote to etcd into the embedded etcd, mirror every resource through a"
         " reflector into a ring-buffer cache, serve simulated clients from it, and judge all that they saw.",
     )
-    trace.add_argument(
+    named = trace.add_argument(
         "trace", metavar="NAME-OR-PATH", help="a shipped trace such as rollout, or a prefix such as dir/rollout"
     )
+    complete_with(named, shipped_traces)
     trace.add_argument(
         "--clients", type=_client_count, default=1000, metavar="N", help="simulated clients (default: 1000)"
     )
@@ -160,14 +182,27 @@ def _add_trace(commands: argparse._SubParsersAction[_Parser]) -> None:
     trace.add_argument(
         "--verify", action="store_true", help="compare with the watches of a real watch cache recorded beside the trace"
     )
+    trace.add_argument(
+        "--live", action="store_true", help="see caches, watchers, deliveries and guarantees while it plays"
+    )
     _add_store(trace)
     _add_watch_cache(trace)
-    trace.add_argument("--json", action="store_true", help="print the report as one JSON document")
+    trace.add_argument(
+        "-o",
+        "--output",
+        choices=("json", "wide"),
+        metavar="json|wide",
+        help="as one JSON document, or with all columns",
+    )
+    trace.add_argument("--json", action="store_const", const="json", dest="output", help="the same as -o json")
     add_report_flags(trace)
 
 
 class StoreError(Exception):
     """The store cannot be used as it was asked for; the message says what to change."""
+
+
+_UNUSABLE = (TraceError, LandingRefused, StoreError, EtcdError, LookRefused, NoBenchmarks, OSError)
 
 
 _STORE_FLAGS = (

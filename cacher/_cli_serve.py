@@ -30,7 +30,7 @@ def add_serve(commands: Any, *, add_store: Callable[[argparse.ArgumentParser], N
         help="an API server for kubectl and other clients of Kubernetes",
         description="Serve Kubernetes' API, on an embedded etcd or a real one, to kubectl and any other client, unchanged. A"
         " line on standard output says when it is ready, and names the kubeconfig; each write leaves a line of JSON on"
-        " standard error. It ends on SIGINT or SIGTERM.",
+        " standard error, which also has the link to a page for people. It ends on SIGINT or SIGTERM.",
     )
     command.add_argument(
         "--listen",
@@ -99,15 +99,15 @@ def run_serve(options: argparse.Namespace, store: StoreOptions) -> int:
     """
     asked = _read(options, store)
     try:
-        trio.run(_serve, asked)
+        trio.run(_serve, asked, None if options.quiet else _note)
     except WorkersFailed as error:
         _note(f"watchcache: {error}")
         return 1
     return 0
 
 
-async def _serve(options: ServeOptions) -> None:
-    await serve(options, ready=_say, audit=_note, note=_note)
+async def _serve(options: ServeOptions, tell: Callable[[str], None] | None) -> None:
+    await serve(options, ready=_say, audit=_note, note=_note, tell=tell)
 
 
 def _say(line: str) -> None:

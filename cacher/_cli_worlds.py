@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from ._cli_reports import add_report_flags, keep_reports, replay_words, wants_report
+from ._completion import complete_with
 from .reports import report_of_hunt, report_of_run, report_of_shrunk
 from .simulation import (
     EXIT_BROKEN,
     EXIT_NOT_CONVERGED,
     EXIT_OK,
+    HuntDisplay,
     HuntResult,
+    LiveView,
     NothingToShrink,
     RunResult,
     Scenario,
@@ -46,6 +51,13 @@ UNUSABLE_WORLDS = (ScenarioNotFound, TapeError, NothingToShrink, UnknownVariant)
 def add_worlds(commands: Any) -> None:
     """The parsers of these commands."""
     listing = commands.add_parser("list", help="the scenarios, one line each")
+    listing.add_argument(
+        "-o",
+        "--output",
+        choices=("json", "wide"),
+        metavar="json|wide",
+        help="with variants and the kinds of faults, too",
+    )
     listing.set_defaults(run=_list)
 
     run = commands.add_parser("run", help="play a scenario by its script: the buggy variant and the fixed one")
@@ -54,6 +66,8 @@ def add_worlds(commands: Any) -> None:
     run.add_argument("--variant", default="", metavar="V", help="this variant alone")
     add_report_flags(run)
     run.add_argument("--clients", type=_count, metavar="N", help="so many light clients, in a scenario about size")
+    _add_output(run)
+    run.add_argument("--live", action="store_true", help="see caches, watchers, faults and guarantees while it plays")
     run.set_defaults(run=_run)
 
     hunting = commands.add_parser(
@@ -67,6 +81,10 @@ def add_worlds(commands: Any) -> None:
         "--jobs", type=_count, default=os.cpu_count() or 1, metavar="J", help="processes (default: one a core)"
     )
     add_report_flags(hunting)
+    _add_output(hunting)
+    hunting.add_argument(
+        "--live", action="store_true", help="see what is met and checked, and how often, while it goes on"
+    )
     hunting.set_defaults(run=_hunt)
 
     for name, does, what in (
@@ -85,7 +103,16 @@ def add_worlds(commands: Any) -> None:
 
 
 def _add_scenario(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("scenario", metavar="NAME", help="a shipped scenario, a file, or module:NAME")
+    named = parser.add_argument("scenario", metavar="NAME", help="a shipped scenario, a file, or module:NAME")
+    complete_with(named, shipped_scenarios)
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", choices=("json",), metavar="json", help="one JSON document instead of lines")
+
+
+def _print_json(value: object) -> None:
+    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode(), flush=True)
 
 
 def _count(text: str) -> int:
@@ -94,35 +121,59 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _list(_: argparse.Namespace) -> int:
+def _list(options: argparse.Namespace) -> int:
     found = [load_scenario(name) for name in shipped_scenarios()]
+    if options.output == "json":
+        _print_json([_listed(scenario) for scenario in found])
+        return EXIT_OK
     width = max(len(scenario.name) for scenario in found)
     for scenario in found:
         what = f"{scenario.guarantee}; {scenario.source}" if scenario.guarantee else scenario.source
         print(f"{scenario.name:{width}}  {scenario.title}  [{what}]")
+        if options.output == "wide" or options.verbose:
+            faults = ", ".join(kind.value for kind in scenario.swarm.kinds)
+            print(
+                f"{'':{width}}  variants {', '.join(scenario.variants)}; {scenario.topology.servers} servers; faults {faults}"
+            )
     return EXIT_OK
+
+
+def _listed(scenario: Scenario) -> dict[str, object]:
+    return {
+        "name": scenario.name,
+        "title": scenario.title,
+        "guarantee": scenario.guarantee,
+        "source": scenario.source,
+        "variants": scenario.variants,
+        "servers": scenario.topology.servers,
+        "faults": [kind.value for kind in scenario.swarm.kinds],
+    }
 
 
 def _run(options: argparse.Namespace) -> int:
     scenario = _with_clients(load_scenario(options.scenario), options.clients)
     variants = (options.variant,) if options.variant else scenario.variants
-    code = EXIT_OK
-    reports = []
+    code, results, reports = EXIT_OK, [], []
     for number, variant in enumerate(variants):
-        result = run_seed(scenario, options.seed, variant, hunting=False, keep=True)
+        result = _watched(options, scenario, variant)
+        results.append(result)
         if wants_report(options):
             again = replay_words("run", options.scenario, "--seed", options.seed, "--variant", variant)
             reports.append(report_of_run(result, replay=again))
         is_to_break = number == 0 and len(variants) > 1 and bool(scenario.guarantee)
-        for line in _told(result):
-            print(line)
+        if options.output is None:
+            _tell(options, _told(result))
+            if options.verbose:
+                _tell(options, _met(result.sometimes), *result.notes)
         if is_to_break and scenario.guarantee not in result.broken:
-            print(f"the story is that {scenario.guarantee} is broken here, and it was not")
+            print(f"the story is that {scenario.guarantee} is broken here, and it was not", file=sys.stderr)
             code = EXIT_BROKEN
         elif not is_to_break:
             code = max(code, _code(result))
     if reports:
         keep_reports(options, reports, f"{scenario.name}: {scenario.title}")
+    if options.output is not None:
+        _print_json([_result(result) for result in results])
     return code
 
 
@@ -132,6 +183,57 @@ def _with_clients(scenario: Scenario, clients: int | None) -> Scenario:
     if scenario.scale is None:
         raise ScenarioNotFound(f"{scenario.name} is no scenario about size: leave --clients out")
     return msgspec.structs.replace(scenario, scale=msgspec.structs.replace(scenario.scale, clients=clients))
+
+
+def _watched(options: argparse.Namespace, scenario: Scenario, variant: str) -> RunResult:
+    """Play it by its script; before somebody's eyes, where that was asked for."""
+    if not options.live:
+        with sign_of_life(f"playing {scenario.name}, {variant}", is_quiet=options.quiet):
+            return run_seed(scenario, options.seed, variant, hunting=False, keep=True)
+    with LiveView(is_quiet=options.quiet) as view:
+        return run_seed(scenario, options.seed, variant, hunting=False, keep=True, watcher=view.looked)
+
+
+def _result(result: RunResult) -> dict[str, object]:
+    tape = result.tape
+    return {
+        "scenario": tape.scenario,
+        "variant": tape.variant,
+        "seed": tape.seed,
+        "outcome": result.outcome,
+        "broken": result.broken,
+        "facts": result.facts,
+        "digest": result.digest,
+        "virtual_s": result.virtual_s,
+        "steps": result.steps,
+        "sometimes": result.sometimes,
+        "notes": result.notes,
+        "guarantees": result.verdicts,
+    }
+
+
+def _tell(options: argparse.Namespace, lines: Iterable[str], *more: str) -> None:
+    """Print a story: in colours, where they are shown, what was broken and what held."""
+    for line in (*lines, *more):
+        code = next((code for word, code in _COLOURS.items() if word in line), "")
+        print(options.colour(line, code) if code else line)
+
+
+_COLOURS = {
+    "broke ": "31",
+    ": broken": "1;31",
+    ": held": "32",
+    "clean: ": "32",
+    "found: ": "1;31",
+    "watchcache replay": "1",
+}
+"""By what stands in a line."""
+
+
+def _met(sometimes: Mapping[str, int]) -> list[str]:
+    met = ", ".join(f"{name} {number}" for name, number in sometimes.items() if number)
+    never = ", ".join(name for name, number in sometimes.items() if not number)
+    return [f"met: {met}" + (f"; never: {never}" if never else "")]
 
 
 def _told(result: RunResult) -> list[str]:
@@ -150,26 +252,42 @@ def _code(result: RunResult) -> int:
 def _hunt(options: argparse.Namespace) -> int:
     scenario = load_scenario(options.scenario)
     variant = options.variant or scenario.variants[0]
-    with sign_of_life(f"hunting {scenario.name}, {variant}"):
-        result = hunt(scenario, variant, seeds=options.seeds, first_seed=options.first_seed, jobs=options.jobs)
+    what = f"hunting {scenario.name}, {variant}"
+    with HuntDisplay(what, options.seeds, is_quiet=options.quiet, is_detailed=options.live) as display:
+        result = hunt(
+            scenario,
+            variant,
+            seeds=options.seeds,
+            first_seed=options.first_seed,
+            jobs=options.jobs,
+            on_seed=display.played,
+        )
+    kept = _kept(result)
+    played = play(scenario, result.found.load(), keep=True) if result.found is not None else None
+    if options.output is not None:
+        _print_json({**msgspec.to_builtins(result), "tape": str(kept) if kept is not None else ""})
+    elif kept is None:
+        _tell(options, [result.line()], *_met(result.sometimes))
+    else:
+        _tell(options, [f"watchcache replay {kept}", result.line(scenario.guarantee)])
+        assert played is not None, "a tape is of a find"
+        _tell(options, explain(played))
+        print(f"make it smaller: watchcache shrink {kept}")
+    if options.verbose and options.output is None:
+        for other in result.others:
+            print(f"also: seed {other.seed} {other.outcome}: {', '.join((*other.broken, *other.facts))}")
+    _report_hunt(options, scenario, result, played, replay_words("replay", kept) if kept is not None else "")
+    return EXIT_OK if kept is None else EXIT_BROKEN
+
+
+def _kept(result: HuntResult) -> Path | None:
+    """Where the find's tape is kept; None: there is none."""
     if result.found is None:
-        print(result.line())
-        met = ", ".join(f"{name} {number}" for name, number in result.sometimes.items() if number)
-        never = ", ".join(name for name, number in result.sometimes.items() if not number)
-        print(f"met: {met}" + (f"; never: {never}" if never else ""))
-        _report_hunt(options, scenario, result, None, "")
-        return EXIT_OK
-    tape = Path(TAPES) / f"{scenario.name}-{variant}-{result.found.seed}.json"
+        return None
+    tape = Path(TAPES) / f"{result.scenario}-{result.variant}-{result.found.seed}.json"
     tape.parent.mkdir(exist_ok=True)
     tape.write_text(result.found.tape, encoding="utf-8")
-    print(f"watchcache replay {tape}")
-    print(result.line(scenario.guarantee))
-    played = play(scenario, result.found.load(), keep=True)
-    for line in explain(played):
-        print(line)
-    print(f"make it smaller: watchcache shrink {tape}")
-    _report_hunt(options, scenario, result, played, replay_words("replay", tape))
-    return EXIT_BROKEN
+    return tape
 
 
 def _report_hunt(
@@ -189,9 +307,9 @@ def _report_hunt(
 
 def _replay(options: argparse.Namespace) -> int:
     tape, scenario = _loaded(options.tape)
-    result = play(scenario, tape, keep=True)
-    for line in _told(result):
-        print(line)
+    with sign_of_life(f"playing {options.tape}", is_quiet=options.quiet):
+        result = play(scenario, tape, keep=True)
+    _tell(options, _told(result))
     _report_replay(options, result, "replay")
     if tape.digest and tape.digest != result.digest:
         print(
@@ -205,7 +323,7 @@ def _replay(options: argparse.Namespace) -> int:
 def _shrink(options: argparse.Namespace) -> int:
     tape, scenario = _loaded(options.tape)
     out = Path(options.out) if options.out else Path(options.tape).with_suffix(".small.json")
-    with sign_of_life(f"shrinking {options.tape}"):
+    with sign_of_life(f"shrinking {options.tape}", is_quiet=options.quiet):
         found = shrink(scenario, tape, guarantee=scenario.guarantee if scenario.guarantee in tape.broken else "")
     out.write_text(found.tape.to_json(), encoding="utf-8")
     print(f"watchcache replay {out}")
@@ -217,8 +335,7 @@ def _shrink(options: argparse.Namespace) -> int:
     for fault in found.tape.faults:
         lasting = f" for {fault.for_s:g} s" if fault.for_s else ""
         print(f"  fault: {_plain(fault.do)}{lasting}, when {_plain(fault.when)}")
-    for line in explain(found.result):
-        print(line)
+    _tell(options, explain(found.result))
     if wants_report(options):
         report = report_of_shrunk(found, replay=replay_words("replay", out))
         keep_reports(options, [report], report.title)
@@ -227,9 +344,9 @@ def _shrink(options: argparse.Namespace) -> int:
 
 def _explain(options: argparse.Namespace) -> int:
     tape, scenario = _loaded(options.tape)
-    result = play(scenario, tape, keep=True)
-    for line in explain(result):
-        print(line)
+    with sign_of_life(f"playing {options.tape}", is_quiet=options.quiet):
+        result = play(scenario, tape, keep=True)
+    _tell(options, explain(result))
     _report_replay(options, result, "explain")
     return _code(result)
 

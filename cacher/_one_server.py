@@ -22,6 +22,7 @@ import trio
 from reflector import LeaderElector, LeaderOptions, LeadershipLost
 
 from ._assembly import Cluster, open_cluster
+from ._overview import overview
 from ._serve_options import ServeOptions
 from .controllers import cluster_controllers
 from .registry import AlreadyExists
@@ -30,6 +31,7 @@ from .server import (
     Authenticator,
     Listening,
     MetricsSnapshot,
+    Page,
     Server,
     ServerOptions,
     open_server,
@@ -54,6 +56,7 @@ async def open_one(
     identity: str,
     listening: Listening | None = None,
     gather: Callable[[MetricsSnapshot], Awaitable[MetricsSnapshot]] | None = None,
+    has_page: bool = False,
 ) -> AsyncIterator[Server]:
     """A server as `options` say, ready, for as long as the context lasts.
 
@@ -61,6 +64,7 @@ async def open_one(
         identity: this process's name in the election of who runs the controllers, which no other process has.
         listening: where connections come from; None: it listens itself.
         gather: makes of this process's metrics those of all; None: it is alone.
+        has_page: whether there is a page for people.
     Raises:
         EtcdError, OSError: the store cannot be opened, or the address is taken.
     """
@@ -80,6 +84,9 @@ async def open_one(
                 access=Access(authenticator, audit=audit, unix=cluster.clock.unix),
                 listening=listening,
                 gather=gather,
+                page=Page(partial(overview, cluster), now=trio.current_time, is_tls=tls is not None)
+                if has_page
+                else None,
             )
         )
         yield server

@@ -21,11 +21,16 @@ from ._credentials import make_credentials
 from ._one_server import make_identity, open_one
 from ._serve_options import ServeOptions
 from ._workers import open_workers
-from .server import check_writable, kubeconfig_text, write_kubeconfig
+from .server import Server, check_writable, kubeconfig_text, write_kubeconfig
 
 
 async def serve(
-    options: ServeOptions, *, ready: Callable[[str], None], audit: Callable[[str], None], note: Callable[[str], None]
+    options: ServeOptions,
+    *,
+    ready: Callable[[str], None],
+    audit: Callable[[str], None],
+    note: Callable[[str], None],
+    tell: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until the process is told to stop (SIGINT, SIGTERM); answers under way are finished then, watches ended.
 
@@ -33,6 +38,8 @@ async def serve(
         ready: told once, in one line, where the server is.
         audit: takes a line for each write; where there are workers, each writes its own to standard error.
         note: takes a line when a worker has died.
+        tell: told once, in one line, where a browser logs in to the page for people; None: nobody is. Workers have no page: a
+            browser that is logged in to one of them would be a stranger to the next.
     Raises:
         ServeError, KubeconfigRefused, TLSFilesError: what was asked for cannot be; the message says what to change.
         EtcdError, OSError: the store cannot be opened, or the address is taken.
@@ -43,9 +50,14 @@ async def serve(
     context, authenticator = credentials.context(options), credentials.authenticator(options)
     identity = make_identity(Random())
 
-    def announce(port: int) -> None:
+    def announce(port: int, server: Server | None = None) -> None:
         text = kubeconfig_text(options.url(port), authority=credentials.authority, token=credentials.token)
         write_kubeconfig(options.kubeconfig_path, text)
+        if server is not None and server.page is not None:
+            server.public_url = options.url(port)
+            if tell is not None:
+                link = server.page.login.new_link()
+                tell(f"the page for people, for once and ten minutes: {server.public_url}{link}")
         ready(options.ready_line(port))
 
     if options.workers > 1:
@@ -53,9 +65,9 @@ async def serve(
             await _announced_and_told_to_stop(partial(announce, port))
     else:
         async with open_one(
-            options, tls=context, authenticator=authenticator, audit=audit, identity=identity
+            options, tls=context, authenticator=authenticator, audit=audit, identity=identity, has_page=True
         ) as server:
-            await _announced_and_told_to_stop(partial(announce, server.addresses[0][1]))
+            await _announced_and_told_to_stop(partial(announce, server.addresses[0][1], server))
 
 
 async def _announced_and_told_to_stop(announce: Callable[[], None]) -> None:

@@ -31,6 +31,12 @@ from ._kubeconfig import kubeconfig_text as kubeconfig_text
 from ._kubeconfig import write_kubeconfig as write_kubeconfig
 from ._metrics_sum import lasting as lasting
 from ._metrics_sum import sum_metrics as sum_metrics
+from ._page import EVENTS_MAX as EVENTS_MAX
+from ._page import EventState as EventState
+from ._page import Overview as Overview
+from ._page import Page as Page
+from ._page import ResourceState as ResourceState
+from ._page import WatcherState as WatcherState
 from ._server import Backend as Backend
 from ._server import Listening as Listening
 from ._server import Server as Server

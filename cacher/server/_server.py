@@ -31,8 +31,9 @@ from ._bodies import DecodeProtobuf
 from ._documents import Documents, Gather
 from ._hosts import is_foreign
 from ._http import Exchange, Gone, HTTPConnection, Limits
+from ._page import LINK, Page
 from ._query import TIMEOUT_MAX_S, is_true, timeout_of
-from ._request import JSON, Response
+from ._request import JSON, Head, Response
 from ._request_metrics import RequestMetrics
 from ._resolve import NoPage, resolve
 from ._reviews import is_review, reviewed
@@ -102,9 +103,12 @@ class Server:
         protobuf: DecodeProtobuf | None,
         access: Access | None = None,
         gather: Gather | None = None,
+        page: Page | None = None,
     ) -> None:
         self.options = options
         self.is_tls = is_tls
+        self.public_url = ""
+        """By what clients find it, where that is known; else they are told the name by which they asked."""
         self.addresses: tuple[tuple[str, int], ...] = ()
         """Hosts and ports that it listens at."""
         self.connections = 0
@@ -114,6 +118,7 @@ class Server:
         self._random = random
         self._unix = unix
         self._access = access if access is not None else Access(unix=unix)
+        self.page = page
         self._closing = trio.Event()
         self._quiet = trio.Event()
         self._idle: dict[trio.CancelScope, None] = {}
@@ -209,6 +214,9 @@ class Server:
         if self._closing.is_set():
             headers += (("Connection", "close"),)
         try:
+            if self.page is not None and self.page.is_asked(exchange.head):
+                await self._answer_page(exchange, self.page)
+                return None
             self._access.admit(request)
             await self._answer_in_time(exchange, request, headers)
         except NoPage:
@@ -224,6 +232,18 @@ class Server:
             await exchange.respond(error_response(error, exchange.head, headers))
         return error
 
+    async def _answer_page(self, exchange: Exchange, page: Page) -> None:
+        """Answer what the page for people asks; it has a door of its own."""
+        await exchange.body()
+        if self._is_refused(exchange.head):
+            await exchange.respond(_OTHERS_REFUSED)
+        else:
+            answer = page.answer(exchange.head, connections=self.connections, watches=self.watches)
+            await exchange.respond(answer)
+
+    def _is_refused(self, head: Head) -> bool:
+        return self.options.loopback_only and is_foreign(head)
+
     async def _answer_in_time(self, exchange: Exchange, request: Request, headers: Headers) -> None:
         head = exchange.head
         watch = head.parameter("watch")
@@ -238,12 +258,17 @@ class Server:
 
     async def _dispatch(self, exchange: Exchange, request: Request, headers: Headers) -> None:
         head = exchange.head
-        if self.options.loopback_only and is_foreign(head):
+        if self._is_refused(head):
             await exchange.body()
-            await exchange.respond(text_response(403, "this server answers to programs on its own machine alone\n"))
+            await exchange.respond(_OTHERS_REFUSED)
             return
         segments = split(head.path)
         raw = await exchange.body()
+        if self.page is not None and head.path == LINK and head.method == "POST":
+            url = self.public_url or f"{'https' if self.is_tls else 'http'}://{head.header('host')}"
+            link = text_response(200, f"{url}{self.page.login.new_link()}\n")
+            await exchange.respond(with_headers(link, headers))
+            return
         found = group_version_of(segments)
         if found is None or not found[1]:
             await exchange.respond(with_headers(await self._documents.answer(head, segments), headers))
@@ -295,6 +320,9 @@ class Server:
                 await self._quiet.wait()
 
 
+_OTHERS_REFUSED = text_response(403, "this server answers to programs on its own machine alone\n")
+
+
 def with_headers(response: Response, headers: Headers) -> Response:
     """The response, with these headers too."""
     return msgspec.structs.replace(response, headers=(*response.headers, *headers))
@@ -314,6 +342,7 @@ async def open_server(
     access: Access | None = None,
     listening: Listening | None = None,
     gather: Gather | None = None,
+    page: Page | None = None,
 ) -> AsyncIterator[Server]:
     """A server of `backend` for as long as the context lasts; at its end it closes as `Server.close` says.
 
@@ -325,6 +354,7 @@ async def open_server(
         access: who may come in; None: everybody, and everybody may do all.
         listening: brings connections that another process has accepted; then host and port say nothing.
         gather: makes of the metrics of this process those of all that serve together; None: it is alone.
+        page: a page for people, at `/`; None: there is none.
     Raises:
         OSError: it cannot listen there.
     """
@@ -337,6 +367,7 @@ async def open_server(
         protobuf=protobuf,
         access=access,
         gather=gather,
+        page=page,
     )
     own = await trio.open_tcp_listeners(port, host=host) if listening is None else []
     server.addresses = tuple(_address(listener) for listener in own)
@@ -382,9 +413,10 @@ def _peer(stream: trio.abc.Stream) -> Peer:
     if not isinstance(below, trio.SocketStream):
         return Peer(certificate=certificate)
     try:
-        return Peer(str(below.socket.getpeername()[0]), certificate)
+        name = below.socket.getpeername()
     except OSError:  # it has gone already
         return Peer(certificate=certificate)
+    return Peer(str(name[0]) if name else "", certificate)  # a pair of sockets has no names
 
 
 def _address(listener: trio.SocketListener) -> tuple[str, int]:

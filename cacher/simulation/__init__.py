@@ -76,6 +76,7 @@ from ._hunt import HuntResult as HuntResult
 from ._hunt import Trophy as Trophy
 from ._hunt import hunt as hunt
 from ._landing import LandingRefused as LandingRefused
+from ._live_view import LiveView as LiveView
 from ._load import ScenarioNotFound as ScenarioNotFound
 from ._load import load_scenario as load_scenario
 from ._load import shipped_scenarios as shipped_scenarios
@@ -103,6 +104,7 @@ from ._player import Timetable as Timetable
 from ._process import Process as Process
 from ._process import Site as Site
 from ._programs import shipped_controllers as shipped_controllers
+from ._progress import HuntDisplay as HuntDisplay
 from ._progress import ProgressDisplay as ProgressDisplay
 from ._progress import sign_of_life as sign_of_life
 from ._recorder import ClientLog as ClientLog

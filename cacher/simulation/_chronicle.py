@@ -5,6 +5,7 @@ Two runs of one tape have the same lines, so where they differ, the first line t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
 
 import trio
@@ -17,10 +18,14 @@ class Chronicle:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.listener: Callable[[], None] | None = None
+        """Called after each line; it may look, and change nothing."""
 
     def tell(self, who: str, what: str) -> None:
         """`who` did or saw `what`, now."""
         self.lines.append(f"{trio.current_time():.6f} {who} {what}")
+        if self.listener is not None:
+            self.listener()
 
     def digest(self) -> str:
         """Equal exactly when all lines are, as hex."""

@@ -36,6 +36,8 @@ class Trophy(msgspec.Struct, frozen=True):
     sometimes: dict[str, int]
     steps: int
     virtual_s: float
+    checks: dict[str, int] = msgspec.field(default_factory=dict)
+    """Of each guarantee, how many were made."""
     tape: str = ""
     """As JSON, where something was found."""
     failure: str = ""
@@ -65,6 +67,8 @@ class HuntResult(msgspec.Struct):
     others_count: int = 0
     sometimes: dict[str, int] = msgspec.field(default_factory=dict)
     """What was met in all seeds together."""
+    checks: dict[str, int] = msgspec.field(default_factory=dict)
+    """Of each guarantee, how many were made in all seeds together."""
     steps: int = 0
     virtual_s: float = 0.0
 
@@ -88,6 +92,7 @@ def hunt(
     jobs: int = 1,
     budget_s: float = float("inf"),
     until: str | None = None,
+    on_seed: Callable[[HuntResult], None] | None = None,
 ) -> HuntResult:
     """Play seeds until one breaks something, or all are played, or `budget_s` is used up.
 
@@ -96,6 +101,7 @@ def hunt(
         jobs: processes. Where the system cannot fork there is one.
         until: stop only at this guarantee; "": at anything that is wrong; None: at the scenario's own in its first variant,
             and at anything in the others.
+        on_seed: told after each seed how far the hunt is.
     Raises:
         ValueError: no such variant, or nothing to do.
     """
@@ -108,6 +114,9 @@ def hunt(
     began_s = time.monotonic()
     for trophy in _trophies(scenario, variant, range(first_seed, first_seed + seeds), jobs, began_s + budget_s):
         _add(result, trophy)
+        result.seconds = time.monotonic() - began_s
+        if on_seed is not None:
+            on_seed(result)
         if trophy.is_find and (not until or until in trophy.broken):
             result.found = trophy
             break
@@ -123,6 +132,8 @@ def _add(result: HuntResult, trophy: Trophy) -> None:
     result.seeds += 1
     result.steps += trophy.steps
     result.virtual_s += trophy.virtual_s
+    for name, number in trophy.checks.items():
+        result.checks[name] = result.checks.get(name, 0) + number
     for name, number in trophy.sometimes.items():
         result.sometimes[name] = result.sometimes.get(name, 0) + number
 
@@ -140,6 +151,7 @@ def trophy_of(result: RunResult) -> Trophy:
         sometimes=result.sometimes,
         steps=result.steps,
         virtual_s=result.virtual_s,
+        checks={verdict.name: verdict.checks for verdict in result.verdicts},
         tape=tape.to_json() if is_find else "",
         failure=result.failure,
     )

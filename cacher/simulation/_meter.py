@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import resource
 import sys
-from time import perf_counter_ns
+from time import perf_counter_ns, sleep
 
 import msgspec
 
@@ -156,6 +156,16 @@ class Meter:
             return False
         self._drawn_ns = now
         return True
+
+
+def wall_s() -> float:
+    """Wall seconds since some moment, for displays: nothing in a run asks for them."""
+    return perf_counter_ns() / 1e9
+
+
+def pause(seconds: float) -> None:
+    """Let a person look, for wall `seconds` in which nothing runs. A run's own clock is virtual, and does not notice."""
+    sleep(seconds)
 
 
 def memory_peak_bytes() -> int:

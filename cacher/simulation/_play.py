@@ -10,6 +10,7 @@ import logging
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Literal, cast
 
 import msgspec
@@ -118,11 +119,23 @@ def operations_of(scenario: Scenario, streams: Streams) -> tuple[AnyOperation, .
     return tuple(workload(streams.stream("workload")))
 
 
-def run_seed(scenario: Scenario, seed: int, variant: str, *, hunting: bool = True, keep: bool = False) -> RunResult:
+Watcher = Callable[[World], None]
+"""Looks at a world whenever something has happened in it, and changes nothing."""
+
+
+def run_seed(
+    scenario: Scenario,
+    seed: int,
+    variant: str,
+    *,
+    hunting: bool = True,
+    keep: bool = False,
+    watcher: Watcher | None = None,
+) -> RunResult:
     """The run of a seed; see `draw` and `play`. Compared with its reference where the scenario's guarantee needs one."""
     tape = draw(scenario, seed, variant, hunting=hunting)
     reference = reference_for(scenario, tape) if scenario.guarantee in COMPARED else None
-    return play(scenario, tape, keep=keep, reference=reference)
+    return play(scenario, tape, keep=keep, reference=reference, watcher=watcher)
 
 
 COMPARED = ("CrashProof", "CoalesceProof")
@@ -155,7 +168,13 @@ def reference_for(scenario: Scenario, tape: Tape) -> EndState:
 
 
 def play(
-    scenario: Scenario, tape: Tape, *, keep: bool = False, reference: EndState | None = None, plan: str = ""
+    scenario: Scenario,
+    tape: Tape,
+    *,
+    keep: bool = False,
+    reference: EndState | None = None,
+    plan: str = "",
+    watcher: Watcher | None = None,
 ) -> RunResult:
     """Play `tape` and judge it. The same tape comes to the same digest, in every process.
 
@@ -163,8 +182,11 @@ def play(
         keep: keep history and chronicle in the result.
         reference: what the same comes to without a fault, for CrashProof and CoalesceProof.
         plan: the pattern that the faults follow, where they follow one.
+        watcher: looks at the world while it runs.
     """
     run = _Run(scenario, tape)
+    if watcher is not None:
+        run.world.chronicle.listener = partial(watcher, run.world)
     run.world.history.acts.reference = reference
     run.world.history.acts.plan = plan
     is_compared = keep or reference is not None

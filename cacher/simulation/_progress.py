@@ -17,19 +17,22 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
+from ._hunt import HuntResult
 from ._render import Glyphs, duration, gauge
 from ._trace_run import TraceRun
 
 DRAWINGS_A_SECOND_MAX = 10
 """Of wall time. A drawing costs about 2 ms, so this takes at most a fiftieth of the run."""
+PLAIN_PERIOD_S = 10.0
+"""Between two lines of progress where there is no terminal."""
 
 
 class ProgressDisplay:
     """A `Display` for people. Use it as a context, so that the terminal is whole again afterwards."""
 
-    def __init__(self, file: TextIO | None = None) -> None:
-        self._console = Console(file=file or sys.stderr, highlight=False)
-        self._is_live = self._console.is_terminal
+    def __init__(self, file: TextIO | None = None, *, is_quiet: bool = False) -> None:
+        self._console = Console(file=file or sys.stderr, highlight=False, quiet=is_quiet)
+        self._is_live = self._console.is_terminal and not is_quiet
         self._progress = Progress(
             SpinnerColumn("line"),
             TextColumn("{task.description}"),
@@ -91,12 +94,97 @@ class ProgressDisplay:
 
 
 @contextmanager
-def sign_of_life(what: str) -> Iterator[None]:
+def sign_of_life(what: str, *, is_quiet: bool = False) -> Iterator[None]:
     """On a terminal: what goes on, until the block ends. Elsewhere nothing. Without a thread: what goes on may fork."""
     console = Console(file=sys.stderr, highlight=False)
     with (
         Live(Text(f"{what} …"), console=console, auto_refresh=False, transient=True)
-        if console.is_terminal
+        if console.is_terminal and not is_quiet
         else nullcontext()
     ):
         yield
+
+
+class HuntDisplay:
+    """How far a hunt is: seeds, seeds/s, virtual time, and how much of what should be met sometimes has been.
+
+    `is_detailed`: with what was met, how often, and how many checks of which guarantee were made.
+
+    On a terminal it is drawn anew; elsewhere it is a line to begin with, and one every PLAIN_PERIOD_S.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        seeds: int,
+        *,
+        file: TextIO | None = None,
+        is_quiet: bool = False,
+        is_detailed: bool = False,
+    ) -> None:
+        self._what = what
+        self._is_detailed = is_detailed
+        self._seeds = seeds
+        self._is_quiet = is_quiet
+        self._console = Console(file=file or sys.stderr, highlight=False)
+        self._is_live = self._console.is_terminal and not is_quiet
+        self._glyphs = Glyphs(ascii_only=self._console.options.ascii_only)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._drawn_s = -1.0
+
+    def __enter__(self) -> Self:
+        if self._is_live:
+            self._live.start()
+            self._live.update(Text(f"{self._what} {self._ellipsis}"), refresh=True)
+        elif not self._is_quiet:
+            self._print(f"watchcache: {self._what}, {self._seeds:,} seeds {self._ellipsis}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._is_live:
+            self._live.stop()
+
+    def played(self, result: HuntResult) -> None:
+        """One more seed is played."""
+        period_s = 1 / DRAWINGS_A_SECOND_MAX if self._is_live else PLAIN_PERIOD_S
+        if self._is_quiet or result.seconds - max(self._drawn_s, 0.0) < period_s:
+            return
+        self._drawn_s = result.seconds
+        if self._is_live:
+            gone = gauge(result.seeds, self._seeds, self._glyphs)
+            self._live.update(Text("\n".join([f"{self._what} {gone}", *self._figures(result)])), refresh=True)
+        else:
+            self._print(f"watchcache: {self._figures(result)[0].strip()}")
+
+    def _figures(self, result: HuntResult) -> list[str]:
+        dot = f" {self._glyphs.dot} "
+        rate = result.seeds / result.seconds if result.seconds else 0.0
+        met = [name for name, number in result.sometimes.items() if number]
+        never = [name for name, number in result.sometimes.items() if not number]
+        others = f"{dot}{result.others_count:,} broke something else" if result.others_count else ""
+        lines = [
+            f"  {result.seeds:,}/{self._seeds:,} seeds{dot}{rate:,.1f} seeds/s{dot}{result.virtual_s:,.0f} s of virtual time"
+            f"{dot}{result.steps:,} steps{dot}met {len(met)} of {len(met) + len(never)}{others}"
+        ]
+        if never:
+            lines.append(f"  not met yet: {', '.join(never)}")
+        if self._is_detailed:
+            lines.append(
+                f"  met: {', '.join(f'{name} {number:,}' for name, number in result.sometimes.items() if number)}"
+            )
+            lines.append(
+                f"  checks: {', '.join(f'{name} {number:,}' for name, number in result.checks.items() if number)}"
+            )
+            if result.others:
+                last = result.others[-1]
+                lines.append(f"  last of the others: seed {last.seed}, {', '.join(last.broken) or last.outcome}")
+        return lines
+
+    @property
+    def _ellipsis(self) -> str:
+        return "..." if self._console.options.ascii_only else "…"
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, soft_wrap=True)

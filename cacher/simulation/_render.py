@@ -21,6 +21,8 @@ from .judges import Verdict
 
 PIPE_WIDTH = 140
 """Columns where there is no terminal to ask: wide enough for every table, narrow enough for a log viewer."""
+WIDE = 240
+"""Columns in which nothing is left out."""
 SPARK_WIDTH = 60
 RING_WIDTH = 8
 VIOLATIONS_SHOWN = 5
@@ -37,8 +39,10 @@ class Glyphs:
         self.arrow = "->" if ascii_only else "→"
 
 
-def console_for(file: TextIO) -> Console:
-    """A console on `file`: as wide as its terminal, PIPE_WIDTH where it is none."""
+def console_for(file: TextIO, *, is_wide: bool = False) -> Console:
+    """A console on `file`: as wide as its terminal, PIPE_WIDTH where it is none, WIDE where all columns are wanted."""
+    if is_wide:
+        return Console(file=file, highlight=False, width=WIDE)
     console = Console(file=file, highlight=False, soft_wrap=False)
     return console if console.is_terminal else Console(file=file, highlight=False, width=PIPE_WIDTH)
 

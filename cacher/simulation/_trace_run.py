@@ -138,6 +138,11 @@ class TraceRun:
         self._verify: VerifyFacts | None = None
 
     @property
+    def resources(self) -> tuple[Resource, ...]:
+        """What is played into, once the caches are filled."""
+        return tuple(self._resources.values())
+
+    @property
     def history(self) -> History:
         """What was seen so far."""
         return self.recorder.history

@@ -9,7 +9,8 @@ that is not known.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -30,13 +31,13 @@ from watch import (
 from .._backoff import Chance
 from .._client import FieldsLike, JSONObject, LabelsLike
 from ._answers import BadAnswer
-from ._connection import ConnectionLost
+from ._connection import Connection, ConnectionLost
 from ._discovery import Discovery
 from ._fields import selectable as selectable_fields
 from ._lister_watcher import HTTPListerWatcher
 from ._paths import Query, resource_path
 from ._transport import Transport
-from ._wire import WireReader
+from ._wire import Lines, WireReader
 
 JSON = "application/json"
 
@@ -62,9 +63,32 @@ class HTTPClient:
         """
         return HTTPResource(self._api, version, plural, random=self._random, selectable=tuple(selectable))
 
-    async def get_path(self, path: str) -> Any:
-        """What the server has at a path of no resource, such as "/version", as JSON data. Raises APIError."""
-        return await self._api.ask("GET", path)
+    async def get_path(self, path: str, query: Query | None = None, *, accept: str = JSON) -> Any:
+        """What the server has at a path, such as "/version", as JSON data.
+
+        Args:
+            accept: the media types that may come, all of them JSON: a Table, all of discovery in one document.
+        Raises:
+            APIError: what the server answered; ServiceUnavailable where it was not reached.
+        """
+        return await self._api.ask("GET", path, query, accept=accept)
+
+    @asynccontextmanager
+    async def lines_of(self, path: str, query: Query, *, accept: str = JSON) -> AsyncIterator[AsyncIterator[Any]]:
+        """What a watch at a path brings, event by event as JSON data, for as long as the context lasts.
+
+        It is asked once, and ends when the server ends it; a Reflector, and not this, is for who must miss nothing.
+        Raises:
+            APIError: on entering, what the server answered. While it is read: ServiceUnavailable, where it broke off.
+        """
+        try:
+            async with (
+                self._api.transport.stream(path, query, accept=accept) as connection,
+                aclosing(_decoded_lines(connection)) as lines,
+            ):
+                yield lines
+        except ConnectionLost as error:
+            raise _unreachable(error, "GET") from error
 
 
 class _API:
@@ -76,13 +100,20 @@ class _API:
         self.field_manager = field_manager
 
     async def ask(
-        self, method: str, path: str, query: Query | None = None, *, body: Any = None, content_type: str = JSON
+        self,
+        method: str,
+        path: str,
+        query: Query | None = None,
+        *,
+        body: Any = None,
+        content_type: str = JSON,
+        accept: str = JSON,
     ) -> Any:
         """The answer's body, as JSON data."""
         data = b"" if body is None else msgspec.json.encode(body)
         try:
             response = await self.transport.call(
-                method, path, query, body=data, content_type=content_type if data else ""
+                method, path, query, body=data, content_type=content_type if data else "", accept=accept
             )
             return msgspec.json.decode(response.body)
         except ConnectionLost as error:
@@ -306,6 +337,16 @@ def is_gone(answer: Any) -> bool:
     metadata, spec = answer.get("metadata") or {}, answer.get("spec") or {}
     is_held = bool(metadata.get("finalizers")) or (answer.get("kind") == "Namespace" and bool(spec.get("finalizers")))
     return not metadata.get("deletionTimestamp") or not (is_held or metadata.get("deletionGracePeriodSeconds"))
+
+
+async def _decoded_lines(connection: Connection) -> AsyncGenerator[Any, None]:
+    lines = Lines()
+    while data := await connection.read():
+        try:
+            for line in lines.feed(data):
+                yield msgspec.json.decode(line)
+        except (BadAnswer, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise PlainServerError(f"what the watch brought cannot be read: {error}") from error
 
 
 def _needed(name: str) -> str:

@@ -33,6 +33,8 @@ ERROR_BODY_MAX = 1 << 20
 SPREAD = 0.5
 """A wait that a server asked for is stretched by up to this share: all its clients were told the same number."""
 
+JSON = "application/json"
+
 _WARNING = re.compile(r'^\s*299 \S+ "((?:[^"\\]|\\.)*)"')
 
 OnWarning = Callable[[str], None]
@@ -74,7 +76,14 @@ class Transport:
         self._on_warning = on_warning
 
     async def call(
-        self, method: str, path: str, query: Query | None = None, *, body: bytes = b"", content_type: str = ""
+        self,
+        method: str,
+        path: str,
+        query: Query | None = None,
+        *,
+        body: bytes = b"",
+        content_type: str = "",
+        accept: str = JSON,
     ) -> Response:
         """The answer, once the server has one that is no error and no plea for patience.
 
@@ -84,12 +93,12 @@ class Transport:
             BadAnswer: the answer is longer than BODY_MAX.
         """
         with trio.move_on_after(self.timeout_s) as scope:
-            return await self._call(method, self._target(path, query), body, content_type, scope)
+            return await self._call(method, self._target(path, query), body, content_type, accept, scope)
         unknown = "" if method == "GET" else ": whether it was carried out is not known"
         raise Timeout(f"{method} {path} was not answered within {self.timeout_s:g} s{unknown}")
 
     @asynccontextmanager
-    async def stream(self, path: str, query: Query) -> AsyncIterator[Connection]:
+    async def stream(self, path: str, query: Query, *, accept: str = JSON) -> AsyncIterator[Connection]:
         """An answer of 200, to be read as it comes, for as long as the context lasts. Raises as `call`, on entering.
 
         It is asked for once: whoever watches has a state to go back to, and waits on his own.
@@ -98,7 +107,7 @@ class Transport:
         is_second = False
         while True:
             async with self.pool.connection(caller, is_counted=False, is_fresh=is_second) as connection:
-                head = await self._opened(connection, path, query, caller)
+                head = await self._opened(connection, path, query, caller, accept)
                 if head is not None and head.status == 200:
                     yield connection
                     return
@@ -111,13 +120,13 @@ class Transport:
     # ---- one call --------------------------------------------------------------------------------------------------
 
     async def _call(
-        self, method: str, target: str, body: bytes, content_type: str, scope: trio.CancelScope
+        self, method: str, target: str, body: bytes, content_type: str, accept: str, scope: trio.CancelScope
     ) -> Response:
         caller = await self._credentials.current()
         is_renewed = is_fresh = False
         repeats = 0
         while True:
-            request = self._request(method, target, caller, body, content_type)
+            request = self._request(method, target, caller, body, content_type, accept)
             answer = await self._exchange(request, caller, is_fresh=is_fresh)
             if answer is None:
                 is_fresh = True
@@ -151,12 +160,14 @@ class Transport:
                 raise
             return Response(head, body)
 
-    async def _opened(self, connection: Connection, path: str, query: Query, caller: Caller) -> ResponseHead | None:
+    async def _opened(
+        self, connection: Connection, path: str, query: Query, caller: Caller, accept: str
+    ) -> ResponseHead | None:
         """None as of `_exchange`."""
         was_used = connection.exchanges > 0
         try:
             with trio.move_on_after(self.timeout_s):
-                return await connection.send(self._request("GET", self._target(path, query), caller, b"", ""))
+                return await connection.send(self._request("GET", self._target(path, query), caller, b"", "", accept))
         except ConnectionLost:
             if was_used:
                 return None
@@ -174,11 +185,13 @@ class Transport:
     def _target(self, path: str, query: Query | None) -> str:
         return target(self._endpoint.path, path, query or {})
 
-    def _request(self, method: str, target: str, caller: Caller, body: bytes, content_type: str) -> Request:
+    def _request(
+        self, method: str, target: str, caller: Caller, body: bytes, content_type: str, accept: str
+    ) -> Request:
         headers = [
             ("Host", self._endpoint.authority),
             ("User-Agent", self._user_agent),
-            ("Accept", "application/json"),
+            ("Accept", accept),
             *caller.headers,
         ]
         if content_type:

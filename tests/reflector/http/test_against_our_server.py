@@ -12,6 +12,7 @@ from reflector import Client, Reflector, SharedInformer, SharedInformers, Store
 from tests.reflector.http.our_server import open_both
 from watch import (
     AlreadyExists,
+    APIError,
     ApplyConflict,
     BadRequest,
     Conflict,
@@ -21,6 +22,7 @@ from watch import (
     NotFound,
     Object,
     PatchType,
+    ServiceUnavailable,
     UnknownResource,
 )
 
@@ -334,5 +336,40 @@ def test_a_field_that_the_server_does_not_select_by_ends_the_reflector(run_trio)
             source = both.client.resource("v1", "configmaps").lister_watcher(fields="data.x=1")
             with pytest.raises(InvalidSelector, match="not a known field selector"):
                 await Reflector(source, Store(), random=Random(5)).run()
+
+    run_trio(main)
+
+
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+
+
+def test_a_path_is_asked_for_in_another_form_and_watched_line_by_line(run_trio):
+    async def main() -> None:
+        async with open_both() as both:
+            maps, path = both.client.resource("v1", "configmaps"), "/api/v1/namespaces/team/configmaps"
+            made = await maps.create({"metadata": {"name": "a"}}, "team")
+            table = await both.client.get_path(path, {"limit": 5}, accept=TABLE)
+            assert (table["kind"], [row["cells"][0] for row in table["rows"]]) == ("Table", ["a"])
+            revision = int(made["metadata"]["resourceVersion"])
+            watch = both.client.lines_of(path, {"watch": True, "resourceVersion": revision}, accept=TABLE)
+            async with watch as lines:
+                await maps.create({"metadata": {"name": "b"}}, "team")
+                event = await anext(aiter(lines))
+                assert (event["type"], event["object"]["rows"][0]["cells"][0]) == ("ADDED", "b")
+            with pytest.raises(APIError, match="invalid syntax"):
+                async with both.client.lines_of(path, {"watch": True, "resourceVersion": "none"}):
+                    pytest.fail("it was opened")
+
+    run_trio(main)
+
+
+def test_a_watch_that_breaks_off_is_told_as_the_servers_absence(run_trio):
+    async def main() -> None:
+        async with open_both() as both:
+            with pytest.raises(ServiceUnavailable):
+                async with both.client.lines_of("/api/v1/configmaps", {"watch": True}) as lines:
+                    await trio.aclose_forcefully(both.streams[-1])
+                    async for _ in lines:
+                        pytest.fail("nothing happened")
 
     run_trio(main)

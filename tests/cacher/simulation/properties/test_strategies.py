@@ -22,7 +22,7 @@ from cacher.simulation import (
     custom_resource,
     play,
 )
-from cacher.simulation._faults import kind_of, tell
+from cacher.simulation._faults import kind_of, tell_fault
 from cacher.simulation.properties import (
     actions,
     fault_plans,
@@ -105,7 +105,7 @@ def test_what_is_in_no_namespace_is_not_selected_by_one(selector: Selector):
 @given(plan=fault_plans(processes=("p",), resources=(PODS,)))
 def test_a_plan_is_told_and_kept_on_a_tape(plan: tuple[Fault, ...]):
     for fault in plan:
-        assert tell(fault)
+        assert tell_fault(fault)
         assert msgspec.json.decode(msgspec.json.encode(fault), type=Fault) == fault
 
 
