@@ -33,8 +33,9 @@ check: .venv/dev.done ## format, lint, types, who may import whom, banned calls,
 	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/python -m pytest --quiet tests/test_project.py tests/test_imports.py
 
-bench: .venv/run.done ## the figures of this machine: events/s through the whole path
+bench: .venv/run.done ## the figures of this machine, and beside Kubernetes' own (ARGS="--only peers --publish" writes docs/performance.md)
 	@$(BIN)/python -m benchmarks $(ARGS)
+	@$(if $(ARGS),,$(BIN)/python -m benchmarks --only peers --publish)
 
 bench-peers: ## build what `make bench` puts ours beside, with Go: Kubernetes' own (ARGS="cacher clientgo": not all of it)
 	@.ci/bench-peers $(ARGS)

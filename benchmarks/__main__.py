@@ -1,4 +1,7 @@
-"""`python -m benchmarks [--runs N] [--only TEXT] [--json FILE] [--quick]`: the table of this machine."""
+"""`python -m benchmarks [--runs N] [--only TEXT] [--json FILE] [--quick]`: the tables of this machine.
+
+`--only peers`, or `--only "peers: lists"`, is the table beside Kubernetes' own alone, which `benchmarks.beside` makes.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,9 @@ from ._remote import Row as RemoteRow
 from ._storage import PEER, Row, Sized, measure_lists, peer, sizes
 from ._verbs import BODY_BYTES, VERBS, Verbs, measure_verbs, verb_cases
 from ._verbs import Rate as VerbRate
+from .beside.__main__ import measure as measure_beside
+from .beside.__main__ import publish
+from .beside._report import keep
 
 PIPED_WIDTH = 130
 """Columns where nobody's terminal says how many there are: every row of the table in one line."""
@@ -39,6 +45,13 @@ PIPED_WIDTH = 130
 def main() -> None:
     """Run every case several times, interleaved, and print medians with their spread."""
     options = _options()
+    if options.only.startswith("peers"):
+        beside = measure_beside(Console(width=200), runs=min(options.runs, 3), only=options.only, quick=options.quick)
+        if options.json:
+            keep(Path(options.json), beside)
+        if options.publish:
+            publish(beside, Console(width=200))
+        return
     rows = [case for case in cases(quick=options.quick) if options.only in case.name]
     lists = [sized for sized in sizes(quick=options.quick) if options.only in sized.name]
     disks = [case for case in durables(quick=options.quick) if options.only in case.name]
@@ -55,7 +68,7 @@ def main() -> None:
         case: [] for case in http_cases(quick=options.quick) if options.only in case.name
     }
     lived: dict[Alive, list[Lived]] = {
-        case: [] for case in alive_cases(quick=options.quick) if options.only in case.name
+        case: [] for case in alive_cases(quick=options.quick, full=options.full) if options.only in case.name
     }
     rolled: dict[Rollout, list[Rolled]] = {
         case: [] for case in rollouts(options.cluster, quick=options.quick) if options.only in case.name
@@ -140,6 +153,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name contains TEXT")
     parser.add_argument("--json", metavar="FILE", help="write every run to FILE")
     parser.add_argument("--quick", action="store_true", help="a tenth of the events: does it run?")
+    parser.add_argument("--full", action="store_true", help="the cluster of 5,000 nodes and 50,000 pods too: hours")
+    parser.add_argument(
+        "--publish", action="store_true", help="with the peers: keep raw runs, write docs/performance.md"
+    )
     parser.add_argument(
         "--cluster",
         default=USUAL,

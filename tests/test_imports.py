@@ -207,7 +207,14 @@ DOORS = {
     "h11": ["cacher/server/_http.py", "reflector/http/_connection.py"],
     "yaml": ["cacher/server/_yaml.py", "reflector/http/_yaml.py"],
     "sortedcontainers": ["watch/_sorted.py"],
-    "rich": ["benchmarks/__main__.py", "cacher/simulation/_progress.py", "cacher/simulation/_render.py"],
+    "matplotlib": ["benchmarks/beside/_plots.py"],
+    "rich": [
+        "benchmarks/__main__.py",
+        "benchmarks/beside/__main__.py",
+        "benchmarks/beside/_report.py",
+        "cacher/simulation/_progress.py",
+        "cacher/simulation/_render.py",
+    ],
 }
 
 # A judge that leaned on what it judges would share its mistakes: it knows the words of `watch` and the recorded facts.

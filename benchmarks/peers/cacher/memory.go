@@ -2,19 +2,33 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"runtime"
 	"strconv"
 	"time"
 
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/apimachinery/pkg/watch"
 )
+
+var stored = protobuf.NewSerializer(newScheme(), newScheme())
+
+// fresh is a pod as it comes from a store: decoded, so that no text in it is shared with another one.
+func fresh(number int) *v1.Pod {
+	var written bytes.Buffer
+	must(stored.Encode(listed(number), &written))
+	decoded, _, err := stored.Decode(written.Bytes(), nil, &v1.Pod{})
+	must(err)
+	return decoded.(*v1.Pod)
+}
 
 func measureMemory(objects, watchers int) result {
 	before := heap()
 	below := &source{stream: make(chan watch.Event)}
 	for number := range objects {
-		below.pods = append(below.pods, pod(number, 1000))
+		below.pods = append(below.pods, fresh(number))
 	}
 	below.at = uint64(objects)
 	made := newCacher(below)
@@ -22,7 +36,7 @@ func measureMemory(objects, watchers int) result {
 	withObjects := heap()
 	feeding := &feeder{below: below, next: below.at, cacher: made}
 	for number := range history {
-		copied := pod(number%objects, 1000) // as decoded from a store: nothing is shared
+		copied := fresh(number % objects)
 		feeding.next++
 		copied.ResourceVersion = strconv.FormatUint(feeding.next, 10)
 		below.stream <- watch.Event{Type: watch.Modified, Object: copied}
