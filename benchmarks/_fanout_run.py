@@ -114,7 +114,10 @@ class _Source:
         """All that are due by now; each is stamped with the moment at which it came, also where nobody was there to take it."""
         rate, sent = self._fan.rate, self._fan.events - self._left
         ahead = self._began + (sent + 1) / rate - time.perf_counter()
-        await (await trio.sleep(ahead) if ahead > 0 else await trio.lowlevel.checkpoint())
+        if ahead > 0:
+            await trio.sleep(ahead)
+        else:
+            await trio.lowlevel.checkpoint()
         due = int((time.perf_counter() - self._began) * rate) - sent
         size = max(1, min(due, self._left, FLAT))
         self.stamps += [self._began + (sent + number + 1) / rate for number in range(size)]
