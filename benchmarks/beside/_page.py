@@ -20,7 +20,7 @@ Written by `make bench` from the raw runs in [benchmarks/results](../benchmarks/
 
 Ours and Kubernetes' own do the same work: the same pods, the same pattern of arrival, a full history, readers that loop over
 every event and read its revision. Peers are the `Cacher` of k8s.io/apiserver, `SharedIndexInformer` and the work queue of
-k8s.io/client-go, each in process, and a kube-apiserver ([benchmarks/peers](../benchmarks/peers)). What is not the same:
+k8s.io/client-go, each in process ([benchmarks/peers](../benchmarks/peers)). What is not the same:
 
 - ours decodes every event from JSON; the peer's events come decoded, but for the row that says otherwise;
 - ours uses one core; the peer is run with one and with two, and the better one counts;
