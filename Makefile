@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# Tests on as many cores as there are, up to four: more would start more etcd servers than they save time. WORKERS= for one.
+WORKERS ?= --numprocesses auto --maxprocesses 4 --dist worksteal
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
@@ -19,7 +21,7 @@ run: .venv/run.done ## replay a real cluster's rollout through the cacher, to 1,
 	@$(BIN)/watchcache trace rollout $(ARGS)
 
 test: .venv/test.done ## the tests, and those of determinism once more under another hash seed
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
 	@PYTHONHASHSEED=1 $(BIN)/python -m pytest --quiet -m determinism
 
 # Fresh seeds at each run, and many more of them: what it finds is new. Its table goes to docs/track-record.md.

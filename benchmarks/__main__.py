@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--runs N] [--only TEXT] [--json FILE] [--quick]`: the tables of this machine.
+"""`python -m benchmarks [--runs N] [--only TEXT] [--json FILE] [--html FILE] [--quick]`: the tables of this machine.
 
 `--only peers`, or `--only "peers: lists"`, is the table beside Kubernetes' own alone, which `benchmarks.beside` makes.
 """
@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import statistics
 from pathlib import Path
 
@@ -17,6 +18,9 @@ import trio
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+
+from cacher.reports import Document, report_of_tables, write_page
+from cacher.reports import Table as ReportTable
 
 from ._cluster import FULL, USUAL, Rolled, Rollout, measure_rollout, rollouts
 from ._cluster import PEER as ROLLOUT_PEER
@@ -31,6 +35,8 @@ from ._live_cluster import Alive, Lived, alive_cases, measure_alive
 from ._path import OBJECT_BYTES, Case, Measured, cases, measure
 from ._remote import CURE, KEYS, Ingested, measure_remote, remote_rows
 from ._remote import Row as RemoteRow
+from ._report_page import CURE as BROWSER_CURE
+from ._report_page import Opened, ReportCase, measure_report, report_cases
 from ._storage import PEER, Row, Sized, measure_lists, peer, sizes
 from ._verbs import BODY_BYTES, VERBS, Verbs, measure_verbs, verb_cases
 from ._verbs import Rate as VerbRate
@@ -73,13 +79,19 @@ def main() -> None:
     rolled: dict[Rollout, list[Rolled]] = {
         case: [] for case in rollouts(options.cluster, quick=options.quick) if options.only in case.name
     }
+    opened: dict[ReportCase, list[Opened]] = {
+        case: [] for case in report_cases(quick=options.quick) if options.only in case.name
+    }
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPED_WIDTH)
+    tables: list[Table] = []
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(
             "measuring",
-            total=(len(rows) + len(lists) + len(verbs) + len(disks) + len(remote) + len(chosen) + len(served))
+            total=(
+                len(rows) + len(lists) + len(verbs) + len(disks) + len(remote) + len(chosen) + len(served) + len(opened)
+            )
             * options.runs
             + len(lived)
             + len(rolled),
@@ -109,6 +121,10 @@ def main() -> None:
                 progress.update(task, description=asked.name)
                 served[asked].append(measure_http(asked, seed=run))
                 progress.advance(task)
+            for case_of_report in opened:
+                progress.update(task, description=case_of_report.name)
+                opened[case_of_report].append(measure_report(case_of_report))
+                progress.advance(task)
             for part in chosen:
                 progress.update(task, description=part.name)
                 rated[part].append(measure_part(part))
@@ -122,25 +138,31 @@ def main() -> None:
             rolled[rollout].append(measure_rollout(rollout, seed=0))
             progress.advance(task)
     if rows:
-        console.print(_table(results, options.runs))
+        tables.append(_table(results, options.runs))
     if verbs:
-        console.print(_verb_table(rates, options.runs))
+        tables.append(_verb_table(rates, options.runs))
     for sized, runs in listed.items():
-        console.print(_list_table(sized, runs))
+        tables.append(_list_table(sized, runs))
     if kept:
-        console.print(_durable_table(kept, options.runs))
+        tables.append(_durable_table(kept, options.runs))
     if ingested:
-        console.print(_remote_table(ingested, options.runs))
+        tables.append(_remote_table(ingested, options.runs))
     elif options.only in "etcd":
         console.print(f"ingest from a real etcd: not measured, there is none here: {CURE}")
     if rated:
-        console.print(_rate_table(rated, options.runs))
+        tables.append(_rate_table(rated, options.runs))
     if served:
-        console.print(_http_table(served, options.runs))
+        tables.append(_http_table(served, options.runs))
     if lived:
-        console.print(_alive_table(lived))
+        tables.append(_alive_table(lived))
     if rolled:
-        console.print(_rollout_table(rolled))
+        tables.append(_rollout_table(rolled))
+    if opened:
+        tables.append(_report_table(opened, options.runs))
+    for table in tables:
+        console.print(table)
+    if options.html:
+        Path(options.html).write_text(_page(tables, options), encoding="utf-8")
     if options.json:
         Path(options.json).write_text(
             json.dumps(_document(results, listed, kept, ingested, rated, rates, served, lived, rolled), indent=1) + "\n"
@@ -152,6 +174,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=5, help="runs of each row (5)")
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name contains TEXT")
     parser.add_argument("--json", metavar="FILE", help="write every run to FILE")
+    parser.add_argument("--html", metavar="FILE", help="write the tables to FILE as a page")
     parser.add_argument("--quick", action="store_true", help="a tenth of the events: does it run?")
     parser.add_argument("--full", action="store_true", help="the cluster of 5,000 nodes and 50,000 pods too: hours")
     parser.add_argument(
@@ -248,6 +271,56 @@ def _rate_table(rated: dict[Part, list[list[Rate]]], runs: int) -> Table:
             values = [rate.per_s for run in measured for rate in run if rate.name == name]
             table.add_row(name, _spread(values), f"{beside:,.0f}" if beside else "–")
     return table
+
+
+def _report_table(opened: dict[ReportCase, list[Opened]], runs: int) -> Table:
+    table = Table(
+        title=f"the report of a run as a page, median of {runs} (least–most)",
+        caption=f"{_machine()}\nopened: from disk in a headless Chromium, from the navigation until the diagram is drawn",
+    )
+    for heading in ("row", "made, s", "size, MB", "opened, s"):
+        table.add_column(heading, justify="left" if heading == "row" else "right")
+    for case, measured in opened.items():
+        opening = [one.open_ms / 1e3 for one in measured if one.open_ms is not None]
+        table.add_row(
+            case.name,
+            _decimals([one.make_s for one in measured]),
+            f"{measured[0].page_bytes / 1e6:.2f}",
+            _decimals(opening) if opening else f"– ({BROWSER_CURE})",
+        )
+    return table
+
+
+def _decimals(values: list[float]) -> str:
+    return f"{statistics.median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
+
+
+def _page(tables: list[Table], options: argparse.Namespace) -> str:
+    """The tables as a report; of each the second column of figures is drawn as bars too."""
+    shown = [
+        ReportTable(
+            title=str(table.title or ""),
+            columns=[str(column.header) for column in table.columns],
+            rows=[
+                list(row)
+                for row in zip(*([str(cell) for cell in column.cells] for column in table.columns), strict=True)
+            ],
+            note=str(table.caption or ""),
+            bars=list(range(1, len(table.columns))),
+        )
+        for table in tables
+    ]
+    words = [
+        "python",
+        "-m",
+        "benchmarks",
+        "--runs",
+        str(options.runs),
+        *(["--only", options.only] if options.only else []),
+    ]
+    words += ["--quick"] if options.quick else []
+    report = report_of_tables("benchmarks", shown, facts=[("machine", _machine())], replay=shlex.join(words))
+    return write_page(Document("benchmarks", [report], made_by="watchcache"))
 
 
 def _http_table(served: dict[HTTPCase, list[HTTPMeasured]], runs: int) -> Table:

@@ -19,7 +19,7 @@ from random import Random
 import msgspec
 import trio
 
-from watch import FieldSelector, LabelSelector, Object, ObjectReader, Selector
+from watch import APIError, FieldSelector, LabelSelector, Object, ObjectReader, Selector, TooManyRequests
 
 from ._cacher import CacherStatistics
 from ._cacher_storage import CacherStorage
@@ -41,6 +41,9 @@ from .storage.etcd import Compactor, Etcd, EtcdListerWatcher, EtcdStorage, Snaps
 
 COMPACTION_PERIOD_S = 300.0
 """History in the store is kept for one to two periods. Source: kubernetes/apiserver etcd3/compact.go."""
+
+DEFINITIONS_RETRY_S = 1.0
+"""How soon a store that would not say what is defined is asked again."""
 
 NAME = "cluster"
 """What a cluster is called where nobody says otherwise."""
@@ -93,9 +96,10 @@ class Resource(Writes):
         return isinstance(self._reader, CachedReader)
 
     async def ready(self) -> None:
-        """Return once lists are answered; starts the cache where this is its first use. What has just been defined is served."""
+        """Return once lists are answered; starts the cache where this is its first use. What has just been defined is served.
+        A store that answers nobody is waited for."""
         if not self.info.is_built_in:
-            await self._settle()
+            await _patiently(self._settle)
         await self._reader.ready()
 
     async def wait_until_fresh(self, revision: int, *, watch: ResourceWatch | None = None) -> None:
@@ -299,12 +303,16 @@ class Cluster:
         return self.registry.resource(*known)
 
     async def follow_definitions(self) -> None:
-        """Return once what is defined now is served; what is defined later will be, too."""
+        """Return once what is defined now is served; what is defined later will be, too.
+
+        Raises:
+            watch.APIError: the store did not say what is defined; try again where its code is 429 or 500 and above.
+        """
         await self._definitions_started().settled()
 
     async def prepare(self) -> None:
         """Return once the caches of all built-in resources are filled, and what is defined now is served. What is defined
-        later has its cache filled before it is served.
+        later has its cache filled before it is served. A store that answers nobody is waited for.
 
         Without it a cache begins with its first reader, who has no history from before: not even from the revision of the
         write that they were answered just now.
@@ -313,7 +321,7 @@ class Cluster:
         async with trio.open_nursery() as nursery:
             for known in RESOURCES:
                 nursery.start_soon(self.resource(*known).ready)
-            nursery.start_soon(self.follow_definitions)
+            nursery.start_soon(_patiently, self.follow_definitions)
 
     def _definitions_started(self) -> Definitions:
         if self._definitions is None:
@@ -498,6 +506,17 @@ async def open_server(
             name=name,
             new_ring=new_ring,
         )
+
+
+async def _patiently(follow_definitions: Callable[[], Awaitable[None]]) -> None:
+    """As caches do: asked again as long as the store answers nobody."""
+    while True:
+        try:
+            return await follow_definitions()
+        except APIError as error:
+            if error.code < 500 and error.code != TooManyRequests.code:
+                raise
+        await trio.sleep(DEFINITIONS_RETRY_S)
 
 
 def _store_options(etcd: str | Sequence[str] | StoreOptions | None, data_dir: str | Path | None) -> StoreOptions:

@@ -288,6 +288,11 @@ class Cacher:
             initializations=self._initializations,
         )
 
+    def limit_history(self, capacity: int) -> None:
+        """Keep at most `capacity` events from now on. Who had yet to take one that is now gone, expires, as when the ring moves."""
+        self.cache.ring.limit(capacity)
+        self.router.flush(revision=self.router.revision, oldest_revision=self.cache.ring.oldest_kept)
+
     # ---- ReflectorStore: what the reflector writes into ----
 
     def objects(self) -> Sequence[Object]:

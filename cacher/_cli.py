@@ -15,10 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from ._cli_reports import UNUSABLE_REPORTS, add_diff, add_report_flags, keep_reports, wants_report
 from ._cli_serve import UNUSABLE, add_serve, run_serve
 from ._cli_worlds import UNUSABLE_WORLDS, add_worlds
 from ._resources import RESOURCES
 from ._stores import ETCD_PREFIX, StoreOptions
+from .reports import Report, report_of_trace
 from .simulation import (
     EXIT_BROKEN,
     EXIT_INTERRUPTED,
@@ -58,7 +60,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away, as `head` does; Python would complain again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_INTERRUPTED
-    except (*UNUSABLE, *UNUSABLE_WORLDS, TraceError, LandingRefused, StoreError, EtcdError, OSError) as error:
+    except (
+        *UNUSABLE,
+        *UNUSABLE_WORLDS,
+        *UNUSABLE_REPORTS,
+        TraceError,
+        LandingRefused,
+        StoreError,
+        EtcdError,
+        OSError,
+    ) as error:
         return _fail(str(error), EXIT_USAGE)
     except ReplayMismatch as error:
         return _fail(str(error), EXIT_BROKEN)
@@ -83,10 +94,16 @@ def _trace(options: argparse.Namespace) -> int:
         store_words=_store_words(options),
     )
     trace = load_trace(find_trace(options.trace))
+    reports: list[Report] = []
     with ProgressDisplay() as display:
         run = TraceRun(trace, run_options, named=options.trace, display=display)
         run.execute()
         report = run.report()
+        if wants_report(options):
+            display.phase("making the report")
+            reports = [report_of_trace(report, run.history)]
+    if reports:
+        keep_reports(options, reports, f"trace {report.trace}")
     if options.json:
         print(report.to_json(), flush=True)
     else:
@@ -109,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_trace(commands)
     add_serve(commands, add_store=_add_store)
     add_worlds(commands)
+    add_diff(commands)
     commands.choices["trace"].set_defaults(run=_trace)
     commands.choices["serve"].set_defaults(run=_serve)
     return parser
@@ -145,6 +163,7 @@ def _add_trace(commands: argparse._SubParsersAction[_Parser]) -> None:
     _add_store(trace)
     _add_watch_cache(trace)
     trace.add_argument("--json", action="store_true", help="print the report as one JSON document")
+    add_report_flags(trace)
 
 
 class StoreError(Exception):

@@ -12,10 +12,13 @@ from typing import Any
 
 import msgspec
 
+from ._cli_reports import add_report_flags, keep_reports, replay_words, wants_report
+from .reports import report_of_hunt, report_of_run, report_of_shrunk
 from .simulation import (
     EXIT_BROKEN,
     EXIT_NOT_CONVERGED,
     EXIT_OK,
+    HuntResult,
     NothingToShrink,
     RunResult,
     Scenario,
@@ -49,18 +52,21 @@ def add_worlds(commands: Any) -> None:
     _add_scenario(run)
     run.add_argument("--seed", type=int, default=1, metavar="N", help="where all chance comes from (default: 1)")
     run.add_argument("--variant", default="", metavar="V", help="this variant alone")
+    add_report_flags(run)
+    run.add_argument("--clients", type=_count, metavar="N", help="so many light clients, in a scenario about size")
     run.set_defaults(run=_run)
 
     hunting = commands.add_parser(
         "hunt", help="play a scenario with faults drawn from seed after seed, until something breaks"
     )
     _add_scenario(hunting)
-    hunting.add_argument("--variant", default="buggy", metavar="V", help="buggy or fixed (default: buggy)")
+    hunting.add_argument("--variant", default="", metavar="V", help="buggy or fixed (default: the scenario's first)")
     hunting.add_argument("--seeds", type=_count, default=1000, metavar="N", help="how many seeds (default: 1000)")
     hunting.add_argument("--first-seed", type=int, default=0, metavar="N", help="the first of them (default: 0)")
     hunting.add_argument(
         "--jobs", type=_count, default=os.cpu_count() or 1, metavar="J", help="processes (default: one a core)"
     )
+    add_report_flags(hunting)
     hunting.set_defaults(run=_hunt)
 
     for name, does, what in (
@@ -74,6 +80,7 @@ def add_worlds(commands: Any) -> None:
             parser.add_argument(
                 "--out", metavar="FILE", help="where to write it (default: beside the tape, .small.json)"
             )
+        add_report_flags(parser)
         parser.set_defaults(run=does)
 
 
@@ -91,16 +98,21 @@ def _list(_: argparse.Namespace) -> int:
     found = [load_scenario(name) for name in shipped_scenarios()]
     width = max(len(scenario.name) for scenario in found)
     for scenario in found:
-        print(f"{scenario.name:{width}}  {scenario.title}  [{scenario.guarantee}; {scenario.source}]")
+        what = f"{scenario.guarantee}; {scenario.source}" if scenario.guarantee else scenario.source
+        print(f"{scenario.name:{width}}  {scenario.title}  [{what}]")
     return EXIT_OK
 
 
 def _run(options: argparse.Namespace) -> int:
-    scenario = load_scenario(options.scenario)
+    scenario = _with_clients(load_scenario(options.scenario), options.clients)
     variants = (options.variant,) if options.variant else scenario.variants
     code = EXIT_OK
+    reports = []
     for number, variant in enumerate(variants):
         result = run_seed(scenario, options.seed, variant, hunting=False, keep=True)
+        if wants_report(options):
+            again = replay_words("run", options.scenario, "--seed", options.seed, "--variant", variant)
+            reports.append(report_of_run(result, replay=again))
         is_to_break = number == 0 and len(variants) > 1 and bool(scenario.guarantee)
         for line in _told(result):
             print(line)
@@ -109,7 +121,17 @@ def _run(options: argparse.Namespace) -> int:
             code = EXIT_BROKEN
         elif not is_to_break:
             code = max(code, _code(result))
+    if reports:
+        keep_reports(options, reports, f"{scenario.name}: {scenario.title}")
     return code
+
+
+def _with_clients(scenario: Scenario, clients: int | None) -> Scenario:
+    if clients is None:
+        return scenario
+    if scenario.scale is None:
+        raise ScenarioNotFound(f"{scenario.name} is no scenario about size: leave --clients out")
+    return msgspec.structs.replace(scenario, scale=msgspec.structs.replace(scenario.scale, clients=clients))
 
 
 def _told(result: RunResult) -> list[str]:
@@ -127,23 +149,42 @@ def _code(result: RunResult) -> int:
 
 def _hunt(options: argparse.Namespace) -> int:
     scenario = load_scenario(options.scenario)
-    with sign_of_life(f"hunting {scenario.name}, {options.variant}"):
-        result = hunt(scenario, options.variant, seeds=options.seeds, first_seed=options.first_seed, jobs=options.jobs)
+    variant = options.variant or scenario.variants[0]
+    with sign_of_life(f"hunting {scenario.name}, {variant}"):
+        result = hunt(scenario, variant, seeds=options.seeds, first_seed=options.first_seed, jobs=options.jobs)
     if result.found is None:
         print(result.line())
         met = ", ".join(f"{name} {number}" for name, number in result.sometimes.items() if number)
         never = ", ".join(name for name, number in result.sometimes.items() if not number)
         print(f"met: {met}" + (f"; never: {never}" if never else ""))
+        _report_hunt(options, scenario, result, None, "")
         return EXIT_OK
-    tape = Path(TAPES) / f"{scenario.name}-{options.variant}-{result.found.seed}.json"
+    tape = Path(TAPES) / f"{scenario.name}-{variant}-{result.found.seed}.json"
     tape.parent.mkdir(exist_ok=True)
     tape.write_text(result.found.tape, encoding="utf-8")
     print(f"watchcache replay {tape}")
     print(result.line(scenario.guarantee))
-    for line in explain(play(scenario, result.found.load(), keep=True)):
+    played = play(scenario, result.found.load(), keep=True)
+    for line in explain(played):
         print(line)
     print(f"make it smaller: watchcache shrink {tape}")
+    _report_hunt(options, scenario, result, played, replay_words("replay", tape))
     return EXIT_BROKEN
+
+
+def _report_hunt(
+    options: argparse.Namespace, scenario: Scenario, result: HuntResult, found: RunResult | None, replay: str
+) -> None:
+    """Its report, where one is wanted: the find stands in it beside the smallest script that fails as it does."""
+    if not wants_report(options):
+        return
+    smallest = None
+    if found is not None and found.outcome != "held":
+        with sign_of_life(f"shrinking seed {found.tape.seed} for the report"):
+            guarantee = scenario.guarantee if scenario.guarantee in found.broken else ""
+            smallest = shrink(scenario, found.tape, guarantee=guarantee).tape
+    report = report_of_hunt(result, scenario.guarantee, found=found, smallest=smallest, replay=replay)
+    keep_reports(options, [report], report.title)
 
 
 def _replay(options: argparse.Namespace) -> int:
@@ -151,6 +192,7 @@ def _replay(options: argparse.Namespace) -> int:
     result = play(scenario, tape, keep=True)
     for line in _told(result):
         print(line)
+    _report_replay(options, result, "replay")
     if tape.digest and tape.digest != result.digest:
         print(
             f"the tape was kept at digest {tape.digest}: another version of the code, or something in it is not repeatable"
@@ -168,6 +210,8 @@ def _shrink(options: argparse.Namespace) -> int:
     out.write_text(found.tape.to_json(), encoding="utf-8")
     print(f"watchcache replay {out}")
     print(f"{found.before} operations and faults became {found.after}, in {found.plays} runs")
+    if found.tape.scale is not None:
+        print(f"  {_plain(found.tape.scale)}")
     for operation in found.tape.operations or ():
         print(f"  {_plain(operation)}")
     for fault in found.tape.faults:
@@ -175,6 +219,9 @@ def _shrink(options: argparse.Namespace) -> int:
         print(f"  fault: {_plain(fault.do)}{lasting}, when {_plain(fault.when)}")
     for line in explain(found.result):
         print(line)
+    if wants_report(options):
+        report = report_of_shrunk(found, replay=replay_words("replay", out))
+        keep_reports(options, [report], report.title)
     return EXIT_BROKEN
 
 
@@ -183,7 +230,14 @@ def _explain(options: argparse.Namespace) -> int:
     result = play(scenario, tape, keep=True)
     for line in explain(result):
         print(line)
+    _report_replay(options, result, "explain")
     return _code(result)
+
+
+def _report_replay(options: argparse.Namespace, result: RunResult, kind: str) -> None:
+    if wants_report(options):
+        report = report_of_run(result, kind=kind, replay=replay_words("replay", options.tape))
+        keep_reports(options, [report], report.title)
 
 
 def _loaded(path: str) -> tuple[Tape, Scenario]:

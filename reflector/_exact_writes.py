@@ -114,12 +114,14 @@ def controller_reference(owner: Seen, api_version: str, kind: str) -> JSONObject
         ValueError: `owner` has no uid: a reference without it owns whatever has the name.
     Source: kubernetes apimachinery pkg/apis/meta/v1/controller_ref.go, NewControllerRef.
     """
-    name, _, exactly = _identity(owner)
+    name, namespace, uid, _ = _names(owner)
+    if not (name and uid):
+        raise ValueError(f"{namespace}/{name} was seen with uid {uid!r}: read it before it owns anything")
     return {
         "apiVersion": api_version,
         "kind": kind,
         "name": name,
-        "uid": exactly["uid"],
+        "uid": uid,
         "controller": True,
         "blockOwnerDeletion": True,
     }
@@ -127,14 +129,22 @@ def controller_reference(owner: Seen, api_version: str, kind: str) -> JSONObject
 
 def _identity(seen: Seen) -> tuple[str, str | None, dict[str, str]]:
     """(name, namespace, the metadata that tell it from all others)."""
-    if isinstance(seen, Object):
-        name, namespace, uid, version = seen.name, seen.namespace, seen.uid, seen.resource_version
-    else:
-        metadata = seen.get("metadata") or {}
-        name, namespace = metadata.get("name", ""), metadata.get("namespace", "")
-        uid, version = metadata.get("uid", ""), metadata.get("resourceVersion", "")
+    name, namespace, uid, version = _names(seen)
     if not (name and uid and version and version != "0"):
         raise ValueError(
             f"{namespace}/{name} was seen with uid {uid!r} and version {version!r}: read it before it is written"
         )
     return name, namespace or None, {"uid": uid, "resourceVersion": version}
+
+
+def _names(seen: Seen) -> tuple[str, str, str, str]:
+    """(name, namespace, uid, version), empty where there is none."""
+    if isinstance(seen, Object):
+        return seen.name, seen.namespace or "", seen.uid, seen.resource_version
+    metadata = seen.get("metadata") or {}
+    return (
+        metadata.get("name", ""),
+        metadata.get("namespace", ""),
+        metadata.get("uid", ""),
+        metadata.get("resourceVersion", ""),
+    )

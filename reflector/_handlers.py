@@ -14,7 +14,7 @@ unchanged.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutine
 from math import inf
 from typing import Any, Protocol, final
 
@@ -275,6 +275,8 @@ class Registration:
                     await self._step()
         finally:
             self._is_idle = False
+            if iscoroutine(self._result):
+                self._result.close()  # the informer called for it, and this task ended before it could wait for it
             self._ended.set()
             self.end()
 

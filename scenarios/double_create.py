@@ -31,11 +31,12 @@ from cacher.simulation import (
     World,
     custom_resource,
 )
-from reflector import Controller, Manager, controller_reference, owner_key
+from reflector import Controller, ExponentialLimiter, Manager, controller_reference, owner_key
 from watch import AlreadyExists
 
 FLOCKS = "example.com/v1/flocks"
 PODS = "v1/pods"
+PATIENCE_S = 10.0
 
 
 def flocks(manager: Manager, *, fixed: bool) -> None:
@@ -60,8 +61,10 @@ def flocks(manager: Manager, *, fixed: bool) -> None:
             with suppress(AlreadyExists):
                 await pod_api.create({"metadata": {**metadata, **named}, "spec": spec}, namespace)
 
-    # Neither variant waits for its own writes: most controllers of today do not.
-    controller = Controller("flocks", reconcile, random=Random(1), own_writes_s=0)
+    # Neither variant waits for its own writes: most controllers of today do not. And without a bound of its own the wait after
+    # many failures is longer than a world is watched once all is quiet.
+    limiter = ExponentialLimiter[str](cap_s=PATIENCE_S)
+    controller = Controller("flocks", reconcile, random=Random(1), limiter=limiter, own_writes_s=0)
     manager.add(controller.watches(owners).watches(pods, owner_key("Flock")))
 
 

@@ -99,8 +99,6 @@ SCENARIO = Scenario(
     title="who is told of a deletion in two ways, and listens to one of them, goes on with what is gone",
     source="kubernetes/kubernetes#56261",
     guarantee="Checks",
-    # A ring that a fault has just made shorter is shorter than the logs over it until the next event comes, and none may.
-    ignores=("Bounded",),
     workload=workload,
     start=start,
     script=(

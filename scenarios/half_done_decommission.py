@@ -29,12 +29,13 @@ from cacher.simulation import (
     World,
     custom_resource,
 )
-from reflector import Controller, GiveUp, Manager, delete_exactly
+from reflector import Controller, ExponentialLimiter, GiveUp, Manager, delete_exactly
 from watch import AlreadyExists, NotFound
 
 BROKERS = "example.com/v1/brokers"
 PODS = "v1/pods"
 CLAIMS = "v1/persistentvolumeclaims"
+PATIENCE_S = 10.0
 SPEC = {"containers": [{"name": "broker", "image": "broker:1"}]}
 CLAIM_SPEC = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
 
@@ -85,16 +86,20 @@ def brokers(manager: Manager, *, fixed: bool) -> None:
 
     async def take_out(name: str, namespace: str, size: int) -> None:
         for there, door in ((pods, pod_api), (claims, claim_api)):
-            for one in there.lister.list(namespace):
-                if broker_of(one) == f"{namespace}/{name}" and int(one.name.rpartition("-")[2]) >= size:
-                    with suppress(NotFound):
-                        await delete_exactly(door, one, any_version=True)
+            mine = [one for one in there.lister.list(namespace) if broker_of(one) == f"{namespace}/{name}"]
+            surplus = [one for one in mine if int(one.name.rpartition("-")[2]) >= size]
+            for one in surplus:
+                with suppress(NotFound):
+                    await delete_exactly(door, one, any_version=True)
+            if surplus:
+                return  # what they leave behind goes when they are seen to be gone
 
     async def say(data: dict[str, Any], namespace: str, **status: Any) -> None:
         said = {**data, "status": {**data.get("status", {}), **status}}
         await api.subresource("status").update(said, namespace)
 
-    controller = Controller("brokers", reconcile, random=Random(1))
+    # Without a bound of its own the wait after many failures is longer than a world is watched once all is quiet.
+    controller = Controller("brokers", reconcile, random=Random(1), limiter=ExponentialLimiter(cap_s=PATIENCE_S))
     manager.add(controller.watches(owners).watches(pods, broker_of).watches(claims, broker_of))
 
 

@@ -30,12 +30,13 @@ from cacher.simulation import (
     Wait,
     World,
 )
-from reflector import Controller, Manager, delete_exactly
+from reflector import Controller, ExponentialLimiter, Manager, delete_exactly
 from watch import AlreadyExists, NotFound, Object
 
 PODS = "v1/pods"
 CLAIMS = "v1/persistentvolumeclaims"
 ASKING_S = 0.1
+PATIENCE_S = 10.0
 
 
 def claims(manager: Manager, *, fixed: bool) -> None:
@@ -57,7 +58,9 @@ def claims(manager: Manager, *, fixed: bool) -> None:
             with suppress(NotFound):
                 await delete_exactly(api, claim, any_version=True)
 
-    manager.add(Controller("claims", reconcile, random=Random(1)).watches(pods).watches(held))
+    # Without a bound of its own the wait after many failures is longer than a world is watched once all is quiet.
+    controller = Controller("claims", reconcile, random=Random(1), limiter=ExponentialLimiter(cap_s=PATIENCE_S))
+    manager.add(controller.watches(pods).watches(held))
 
 
 def claim_of(pod: Object) -> dict[str, object]:

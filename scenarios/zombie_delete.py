@@ -30,12 +30,13 @@ from cacher.simulation import (
     World,
     custom_resource,
 )
-from reflector import Controller, Manager, controller_reference, delete_exactly, owner_key
+from reflector import Controller, ExponentialLimiter, Manager, controller_reference, delete_exactly, owner_key
 from watch import AlreadyExists, NotFound
 
 RABBITS = "example.com/v1/rabbits"
 SETS = "apps/v1/statefulsets"
 FINALIZER = "example.com/rabbit"
+PATIENCE_S = 10.0
 
 
 def rabbits(manager: Manager, *, fixed: bool) -> None:
@@ -72,7 +73,8 @@ def rabbits(manager: Manager, *, fixed: bool) -> None:
         with suppress(AlreadyExists):  # the copy has yet to show it
             await set_api.create({"metadata": {"name": name, "ownerReferences": [owner]}, "spec": spec}, namespace)
 
-    controller = Controller("rabbits", reconcile, random=Random(1))
+    # Without a bound of its own the wait after many failures is longer than a world is watched once all is quiet.
+    controller = Controller("rabbits", reconcile, random=Random(1), limiter=ExponentialLimiter(cap_s=PATIENCE_S))
     manager.add(controller.watches(owners).watches(sets, owner_key("Rabbit")))
 
 

@@ -73,7 +73,6 @@ _LONG_ROWS = pytest.StashKey[list[tuple[str, str, str, str]]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_LONG_ROWS] = []
-    config.stash[_ROUNDS_TOLD] = {}
 
 
 def pytest_report_header() -> str:
@@ -126,7 +125,7 @@ def _keep(row: tuple[str, ...]) -> None:
             table.write(f"| {' | '.join(row)} |\n")
 
 
-_ROUNDS_TOLD = pytest.StashKey[dict[str, list[str]]]()
+_ROUND = "round of faults "
 
 
 @pytest.fixture
@@ -135,18 +134,21 @@ def tell_rounds(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
     A second line of the same seed replaces the first: so a round that never ended can be told of too.
     """
-    told: dict[str, str] = {}
-    lines = request.config.stash[_ROUNDS_TOLD].setdefault(request.node.nodeid, [])
+    told = request.node.user_properties  # part of the test's report, which also a worker of `pytest -n` hands over
 
     def tell(line: str) -> None:
-        told[line.partition(":")[0]] = line
-        lines[:] = told.values()
+        name = _ROUND + line.partition(":")[0]
+        told[:] = [one for one in told if one[0] != name] + [(name, line)]
 
     return tell
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    rounds = config.stash[_ROUNDS_TOLD]
+    rounds: dict[str, list[str]] = {}
+    for report in (report for reports in terminalreporter.stats.values() for report in reports):
+        told = [str(line) for name, line in getattr(report, "user_properties", ()) if name.startswith(_ROUND)]
+        if told and report.when == "call":
+            rounds[report.nodeid] = told
     if rounds:
         terminalreporter.section("rounds of faults on real servers")
         for test, lines in rounds.items():

@@ -58,6 +58,10 @@ BRIDGES = {
         {"trio.to_thread"},
         "grpc has no other way to wait for what a stream brings; a limiter of its own bounds the threads",
     ),
+    "tests/scenarios/test_mutants.py": (
+        {"datetime.date.today"},
+        "which planted bugs are hunted in `make test` goes by the day; an environment variable names another one",
+    ),
     "tests/cacher/storage/etcd/test_bridge.py": (
         {"trio.to_thread"},
         "what is bridged there is a thread and a task",

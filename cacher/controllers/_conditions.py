@@ -1,8 +1,12 @@
-"""Conditions of a status: set by type, with the time of the last transition kept while nothing changes. Pure."""
+"""Conditions of a status: found and set by type, with the time of the last transition kept while nothing changes. Pure.
+
+Two ways of setting them, as in Kubernetes: pods, nodes and namespaces keep the order of their conditions (`with_conditions`);
+what the workload controllers tell goes to the end, and stays as it was while status and reason do (`with_condition`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -55,3 +59,36 @@ def with_conditions(
         made.append({**transitioned(find_condition(conditions, one.type), one, now), **(more or {})})
     kinds = {one["type"] for one in made}
     return made + [one for one in conditions if one.get("type") not in kinds]
+
+
+# --- as the workload controllers do it --------------------------------------------------------------------------------
+
+
+def condition(status: Mapping[str, Any], kind: str) -> JSONObject | None:
+    """The status' condition of that type."""
+    return find_condition(status.get("conditions") or (), kind)
+
+
+def with_condition(status: JSONObject, new: JSONObject) -> JSONObject:
+    """The status with `new` as its last condition; as it was, where status and reason are the same already.
+
+    While the status stays, so does the time at which it changed last.
+    Source: kubernetes pkg/controller/deployment/util/deployment_util.go, SetDeploymentCondition.
+    """
+    present = condition(status, new["type"])
+    if present is not None and (present.get("status"), present.get("reason")) == (new["status"], new.get("reason")):
+        return status
+    if present is not None and present.get("status") == new["status"] and "lastTransitionTime" in present:
+        new = {**new, "lastTransitionTime": present["lastTransitionTime"]}
+    return {**without_condition(status, new["type"]), "conditions": [*_others(status, new["type"]), new]}
+
+
+def without_condition(status: JSONObject, kind: str) -> JSONObject:
+    """The status without its condition of that type, and without an empty list of them."""
+    rest = {name: value for name, value in status.items() if name != "conditions"}
+    others = _others(status, kind)
+    return {**rest, "conditions": others} if others else rest
+
+
+def _others(status: Mapping[str, Any], kind: str) -> list[JSONObject]:
+    return [found for found in status.get("conditions") or () if found.get("type") != kind]

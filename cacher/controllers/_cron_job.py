@@ -19,16 +19,7 @@ from .._clock import Clock
 from ._cron_job_decision import CronJobPlan, plan_cron_job, with_job
 from ._cron_times import read_schedule
 from ._workload_heads import find, owned_by, with_owner_index
-from ._workload_objects import (
-    MANAGER,
-    is_controlled_by,
-    name_of,
-    namespace_of,
-    spec_of,
-    status_of,
-    uid_of,
-    with_status,
-)
+from ._workload_objects import MANAGER, is_controlled_by, name_of, namespace_of, spec_of, status_of, uid_of, with_status
 from ._workload_pod_control import is_namespace_going
 
 

@@ -11,23 +11,21 @@ from collections.abc import Sequence
 
 import msgspec
 
-from reflector import JSONObject
+from reflector import JSONObject, controller_reference
 
+from ._conditions import condition
 from ._cron_times import Schedule, next_time, times_between
+from ._times import rfc3339, unix_of
 from ._workload_objects import (
     annotations_of,
-    condition,
-    controller_reference,
     is_terminating,
     labels_of,
     meta,
     name_of,
     namespace_of,
-    rfc3339,
     spec_of,
     status_of,
     uid_of,
-    unix_of,
 )
 
 SCHEDULED_AT = "batch.kubernetes.io/cronjob-scheduled-timestamp"

@@ -93,7 +93,7 @@ class DaemonSetController:
         """Bring the set nearer to one pod on each node."""
         found = find(self._informer, key)
         if found is None:
-            self.pods.expectations.forget(key)
+            self.pods.forget(key)
             return None
         daemon_set = found.to_dict()
         selector = selector_of(daemon_set)
@@ -105,10 +105,10 @@ class DaemonSetController:
         except NameTaken as taken:
             await self._tell(daemon_set, {**status_of(daemon_set), "collisionCount": taken.collisions})
             return None
+        wait_s = self.pods.wait_s(key, daemon_set)
         pods = await self.pods.claimed(daemon_set, selector)
         nodes = sorted((one.to_dict() for one in self._nodes.lister.list()), key=name_of)
         revision_hash = labels_of(present)[HASH_LABEL]
-        wait_s = self.pods.expectations.expires_in_s(key)
         error = None
         if wait_s <= 0:
             error = await self._manage(key, daemon_set, nodes, pods, revision_hash)

@@ -14,12 +14,11 @@ from typing import Any
 
 import msgspec
 
-from reflector import JSONObject
+from reflector import JSONObject, controller_reference
 from watch import InvalidSelector, LabelSelector
 
 from ._workload_history import REVISION_LABEL
 from ._workload_objects import (
-    controller_reference,
     counts,
     generation_of,
     is_terminating,

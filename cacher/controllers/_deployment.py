@@ -13,17 +13,17 @@ from typing import final
 
 import msgspec
 
-from reflector import Client, Controller, JSONObject, Result, SharedInformers, object_key
+from reflector import Client, Controller, JSONObject, Result, SharedInformers, controller_reference, object_key
 from watch import AlreadyExists, APIError, LabelSelector, NotFound, Object, PatchType
 
 from .._clock import Clock
+from ._conditions import with_condition
 from ._deployment_decision import DeploymentPlan, plan_deployment
 from ._deployment_revisions import undo_patch
 from ._deployment_status import has_deadline, progressing
 from ._workload_heads import candidate, find, nobodys, owned_by, read_head, with_owner_index
 from ._workload_objects import (
     MANAGER,
-    controller_reference,
     generation_of,
     is_controlled_by,
     meta,
@@ -33,7 +33,6 @@ from ._workload_objects import (
     spec_of,
     status_of,
     uid_of,
-    with_condition,
     with_metadata,
     with_status,
 )

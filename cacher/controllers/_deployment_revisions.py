@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reflector import JSONObject
+from reflector import JSONObject, controller_reference
 
 from ._deployment_sizes import by_age, new_set_size, read_number, size_annotations
 from ._workload_objects import (
     annotations_of,
-    controller_reference,
     generation_of,
     is_terminating,
     labels_of,

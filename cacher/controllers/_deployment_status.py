@@ -9,20 +9,10 @@ from collections.abc import Sequence
 
 from reflector import JSONObject
 
+from ._conditions import condition, with_condition, without_condition
 from ._deployment_sizes import max_unavailable
-from ._workload_objects import (
-    condition,
-    counts,
-    generation_of,
-    name_of,
-    replicas_of,
-    rfc3339,
-    spec_of,
-    status_of,
-    unix_of,
-    with_condition,
-    without_condition,
-)
+from ._times import rfc3339, unix_of
+from ._workload_objects import counts, generation_of, name_of, replicas_of, spec_of, status_of
 
 PROGRESSING, AVAILABLE, REPLICA_FAILURE = "Progressing", "Available", "ReplicaFailure"
 CREATED, FOUND, UPDATED = "NewReplicaSetCreated", "FoundNewReplicaSet", "ReplicaSetUpdated"

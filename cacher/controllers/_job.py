@@ -17,18 +17,9 @@ from watch import APIError, NotFound, Object
 from .._clock import Clock
 from ._job_counting import FINALIZER, is_tracked
 from ._job_decision import JobOptions, JobPlan, is_finished, job_pod, plan_job
+from ._times import unix_of
 from ._workload_heads import find, no_key, owned_by, read_head
-from ._workload_objects import (
-    MANAGER,
-    name_of,
-    namespace_of,
-    selector_of,
-    spec_of,
-    status_of,
-    uid_of,
-    unix_of,
-    with_status,
-)
+from ._workload_objects import MANAGER, name_of, namespace_of, selector_of, spec_of, status_of, uid_of, with_status
 from ._workload_pod_control import PodControl
 
 
@@ -80,13 +71,13 @@ class JobController:
             return None
         found = find(self._informer, key)
         if found is None:
-            self.pods.expectations.forget(key)
+            self.pods.forget(key)
             return None
         job = found.to_dict()
         selector = selector_of(job)
         if selector is None:
             return None
-        wait_s = self.pods.expectations.expires_in_s(key)
+        wait_s = self.pods.wait_s(key, job)
         if wait_s > 0:
             return Result(requeue_after_s=wait_s)
         pods = await self.pods.claimed(job, selector)

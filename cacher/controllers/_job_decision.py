@@ -15,23 +15,20 @@ from typing import final
 
 import msgspec
 
-from reflector import JSONObject
+from reflector import JSONObject, controller_reference
 
 from . import _job_counting as counting
+from ._conditions import condition, with_condition
 from ._job_counting import Tally
+from ._times import rfc3339, unix_of
 from ._workload_objects import (
     annotations_of,
-    condition,
-    controller_reference,
     counts,
     is_terminating,
     labels_of,
     name_of,
-    rfc3339,
     spec_of,
     status_of,
-    unix_of,
-    with_condition,
     with_metadata,
     with_spec,
 )

@@ -31,7 +31,7 @@ from .._clock import Clock
 from . import _pod_runs as runs
 from ._pod_runs import Act, Host, Plan, Stage
 from ._simulated_nodes import LEASES, NodeAddresses, NodeShape, PodAddresses, new_lease, new_node, node_status, renewed
-from ._times import moment, seconds
+from ._times import rfc3339, seconds
 
 _PAGE = 500
 _NO_ADDRESS_S = 1.0
@@ -310,7 +310,7 @@ class SimulatedKubelets:
             return None
         if step.act is Act.START and not run.node.pods.of(run.uid):
             return Result(requeue_after_s=_NO_ADDRESS_S)
-        pod["status"] = self._status(step.act, pod, run, moment(now))
+        pod["status"] = self._status(step.act, pod, run, rfc3339(now))
         try:
             stored = await self._pods.subresource("status").update(
                 pod, obj.namespace, field_manager=self.options.field_manager

@@ -45,7 +45,7 @@ from ._node_health import (
 from ._placement import ZONE, read_node, read_pod
 from ._reads import Feed
 from ._simulated_nodes import LEASES
-from ._times import moment
+from ._times import rfc3339
 
 
 class NodeLifecycleOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,7 +166,7 @@ class NodeLifecycleController:
         name, zone = node["metadata"]["name"], (node["metadata"].get("labels") or {}).get(ZONE) or ""
         self._zones.note(name, zone, is_ready=ready_status(node) == "True")
         spec, now_s = node.get("spec") or {}, self._clock.unix()
-        present, now = spec.get("taints") or [], moment(now_s)
+        present, now = spec.get("taints") or [], rfc3339(now_s)
         if self._zones.are_all_silent:
             told = taints(node, now, Evictions.STOPPED)
         else:

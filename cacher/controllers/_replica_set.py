@@ -12,7 +12,7 @@ from typing import final
 
 import msgspec
 
-from reflector import Client, Controller, JSONObject, Result, SharedInformers
+from reflector import Client, Controller, JSONObject, Result, SharedInformers, controller_reference
 from watch import APIError, NotFound
 
 from .._clock import Clock
@@ -21,7 +21,6 @@ from ._workload_heads import find, no_key, owned_by, with_owner_index
 from ._workload_objects import (
     MANAGER,
     controller_of,
-    controller_reference,
     name_of,
     namespace_of,
     selector_of,
@@ -87,15 +86,15 @@ class ReplicaSetController:
         """Bring the set nearer to its number of pods."""
         found = find(self._informer, key)
         if found is None:
-            self.pods.expectations.forget(key)
+            self.pods.forget(key)
             return None
         replica_set = found.to_dict()
         selector = selector_of(replica_set)
         if selector is None:
             return None
+        wait_s = self.pods.wait_s(key, replica_set)
         pods = await self.pods.claimed(replica_set, selector)
         failure = None
-        wait_s = self.pods.expectations.expires_in_s(key)
         if wait_s <= 0:
             failure = await self._manage(key, replica_set, pods)
         await self._tell(replica_set, pods, failure)

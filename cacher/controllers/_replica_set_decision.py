@@ -11,19 +11,9 @@ import msgspec
 
 from reflector import JSONObject
 
-from ._workload_objects import (
-    condition,
-    counts,
-    generation_of,
-    is_terminating,
-    labels_of,
-    replicas_of,
-    rfc3339,
-    spec_of,
-    status_of,
-    with_condition,
-    without_condition,
-)
+from ._conditions import condition, with_condition, without_condition
+from ._times import rfc3339
+from ._workload_objects import counts, generation_of, is_terminating, labels_of, replicas_of, spec_of, status_of
 from ._workload_pods import PodView
 from ._workload_ranking import pods_to_delete
 

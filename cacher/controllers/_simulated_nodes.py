@@ -14,7 +14,7 @@ from typing import Any, final
 import msgspec
 
 from ._conditions import Condition, with_conditions
-from ._times import micro_moment, moment
+from ._times import micro_moment, rfc3339
 
 JSONObject = dict[str, Any]
 
@@ -162,7 +162,7 @@ _WELL = (
 
 def heartbeat(conditions: list[JSONObject], now_s: float) -> list[JSONObject]:
     """The conditions of a node that is well, said again now."""
-    now = moment(now_s)
+    now = rfc3339(now_s)
     return with_conditions(conditions, _WELL, now, {"lastHeartbeatTime": now})
 
 

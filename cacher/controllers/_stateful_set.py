@@ -24,6 +24,9 @@ from ._workload_pod_control import PodControl
 from ._workload_pods import PodView
 from ._workload_revisions import NameTaken, Revisions
 
+NAME_TAKEN_RETRY_S = 1.0
+"""How soon a pod is made again whose name another's pod had: nobody tells this set when that goes."""
+
 
 class StatefulSetOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How fast it works."""
@@ -76,13 +79,13 @@ class StatefulSetController:
         """Take the set's next step."""
         found = find(self._informer, key)
         if found is None:
-            self.pods.expectations.forget(key)
+            self.pods.forget(key)
             return None
         stateful_set = found.to_dict()
         selector = selector_of(stateful_set)
         if selector is None:
             return None
-        wait_s = self.pods.expectations.expires_in_s(key)
+        wait_s = self.pods.wait_s(key, stateful_set)
         if wait_s > 0:
             return Result(requeue_after_s=wait_s)
         # What has another's name is nobody's member, whatever its labels say.
@@ -97,11 +100,13 @@ class StatefulSetController:
         wanted = status_of(stateful_set).get("currentRevision")
         current = next((one for one in known if name_of(one) == wanted), update)
         plan = plan_stateful_set(stateful_set, members, current, update, self._clock.unix())
-        await self._carry_out(key, stateful_set, plan)
+        is_taken = await self._carry_out(key, stateful_set, plan)
         await self._forget(stateful_set, members, plan.status)
-        return Result(requeue_after_s=max(plan.available_in_s, 0.001)) if plan.available_in_s is not None else None
+        waits = [wait for wait in (plan.available_in_s, NAME_TAKEN_RETRY_S if is_taken else None) if wait is not None]
+        return Result(requeue_after_s=max(min(waits), 0.001)) if waits else None
 
-    async def _carry_out(self, key: str, stateful_set: JSONObject, plan: StatefulSetPlan) -> None:
+    async def _carry_out(self, key: str, stateful_set: JSONObject, plan: StatefulSetPlan) -> bool:
+        """Whether the name of a pod was taken."""
         for claim in plan.claims:
             try:
                 await self._claims.create(claim, namespace_of(claim), field_manager=MANAGER)
@@ -111,8 +116,10 @@ class StatefulSetController:
         if plan.delete and error is None:
             error = await self.pods.delete(key, plan.delete)
         await self._tell(stateful_set, plan.status)
-        if error is not None and not isinstance(error, AlreadyExists):  # one that was not seen yet, or goes
+        is_taken = isinstance(error, AlreadyExists)  # by one that was not seen yet, or goes, or is another's
+        if error is not None and not is_taken:
             raise error
+        return is_taken
 
     async def _tell(self, stateful_set: JSONObject, status: JSONObject) -> None:
         if status == status_of(stateful_set):

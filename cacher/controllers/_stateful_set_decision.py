@@ -19,11 +19,10 @@ from typing import final
 
 import msgspec
 
-from reflector import JSONObject
+from reflector import JSONObject, controller_reference
 
 from . import _workload_history as history
 from ._workload_objects import (
-    controller_reference,
     counts,
     generation_of,
     is_terminating,

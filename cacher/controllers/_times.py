@@ -17,10 +17,15 @@ def seconds(moment: str | None) -> float | None:
         return None
 
 
-def moment(seconds: float) -> str:
+def unix_of(moment: str | None) -> float:
+    """As `seconds`, with 0 where there is no time: for what is only compared with later ones."""
+    return seconds(moment) or 0.0
+
+
+def rfc3339(seconds: float) -> str:
     """The time as metadata and conditions carry it: to the second, and never later than it is.
 
-    >>> moment(60.9)
+    >>> rfc3339(60.9)
     '1970-01-01T00:01:00Z'
     """
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

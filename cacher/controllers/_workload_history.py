@@ -9,11 +9,10 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from reflector import JSONObject
+from reflector import JSONObject, controller_reference
 
 from ._workload_objects import (
     annotations_of,
-    controller_reference,
     labels_of,
     meta,
     name_of,

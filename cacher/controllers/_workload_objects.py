@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from reflector import JSONObject
@@ -110,18 +109,6 @@ def is_controlled_by(obj: Mapping[str, Any], owner: Mapping[str, Any]) -> bool:
     return reference is not None and reference.get("uid") == uid_of(owner)
 
 
-def controller_reference(owner: JSONObject, api_version: str, kind: str) -> JSONObject:
-    """What is written into the objects that `owner` controls. Objects in lists bear no kind, so it is handed in."""
-    return {
-        "apiVersion": api_version,
-        "kind": kind,
-        "name": name_of(owner),
-        "uid": uid_of(owner),
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
-
-
 def selector_of(obj: Mapping[str, Any]) -> LabelSelector | None:
     """What the object's `spec.selector` wants; None where it is missing, wants everything, or cannot be read: then nothing
     is to be done for the object."""
@@ -132,56 +119,6 @@ def selector_of(obj: Mapping[str, Any]) -> LabelSelector | None:
         return LabelSelector.from_api(selector)
     except InvalidSelector:
         return None
-
-
-# --- conditions -------------------------------------------------------------------------------------------------------
-
-
-def condition(status: Mapping[str, Any], type_: str) -> JSONObject | None:
-    """The status' condition of that type."""
-    for found in status.get("conditions") or ():
-        if found.get("type") == type_:
-            one: JSONObject = found
-            return one
-    return None
-
-
-def with_condition(status: JSONObject, new: JSONObject) -> JSONObject:
-    """The status with `new` as its last condition; as it was, where status and reason are the same already.
-
-    While the status stays, so does the time at which it changed last.
-    Source: kubernetes pkg/controller/deployment/util/deployment_util.go, SetDeploymentCondition.
-    """
-    present = condition(status, new["type"])
-    if present is not None and (present.get("status"), present.get("reason")) == (new["status"], new.get("reason")):
-        return status
-    if present is not None and present.get("status") == new["status"] and "lastTransitionTime" in present:
-        new = {**new, "lastTransitionTime": present["lastTransitionTime"]}
-    return {**without_condition(status, new["type"]), "conditions": [*_others(status, new["type"]), new]}
-
-
-def without_condition(status: JSONObject, type_: str) -> JSONObject:
-    """The status without its condition of that type."""
-    rest = {name: value for name, value in status.items() if name != "conditions"}
-    others = _others(status, type_)
-    return {**rest, "conditions": others} if others else rest
-
-
-def _others(status: Mapping[str, Any], type_: str) -> list[JSONObject]:
-    return [found for found in status.get("conditions") or () if found.get("type") != type_]
-
-
-# --- times ------------------------------------------------------------------------------------------------------------
-
-
-def unix_of(moment: str | None) -> float:
-    """The Unix time of a text such as 2026-11-23T15:04:05Z; 0 where there is none."""
-    return datetime.fromisoformat(moment).timestamp() if moment else 0.0
-
-
-def rfc3339(unix_s: float) -> str:
-    """The moment as objects carry it: to the second, in UTC."""
-    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------

@@ -24,13 +24,14 @@ from reflector import (
     Tombstone,
     UidExpectations,
     WorkQueue,
+    controller_reference,
     object_key,
 )
 from watch import APIError, Conflict, LabelSelector, NotFound, Object
 
 from ._workload_claims import Candidate
 from ._workload_heads import nobodys, owned_by, read_head, with_owner_index
-from ._workload_objects import MANAGER, controller_reference, namespace_of, selector_of, uid_of
+from ._workload_objects import MANAGER, namespace_of, selector_of, uid_of
 from ._workload_ownership import claim
 from ._workload_pods import PodView, PodViews
 
@@ -62,6 +63,7 @@ class PodControl:
     ) -> None:
         self.api_version, self.kind = api_version, kind
         self.expectations = UidExpectations()
+        self._noted_for: dict[str, str] = {}
         self.views = PodViews()
         self.informer = with_owner_index(informers.informer("v1", "pods"))
         self.owners = owners
@@ -86,6 +88,22 @@ class PodControl:
         reference = controller_reference(owner, self.api_version, self.kind)
         views = self.views.of_all(pods)
         return await claim(views, _candidate, self._pods, owner, self._owners, selector, reference)
+
+    def wait_s(self, key: str, owner: JSONObject) -> float:
+        """Seconds until all that was done for this very owner was seen, or is given up; 0: it may act. Ask before you read pods.
+
+        What was done for another one of its name is not waited for: pods whose owner is gone are nobody's, and are not counted.
+        Source: kubernetes pkg/controller/replicaset/replica_set.go, updateRS, which forgets where the uid is another (k#69376).
+        """
+        if self._noted_for.get(key) != uid_of(owner):
+            self.expectations.forget(key)
+            self._noted_for[key] = uid_of(owner)
+        return self.expectations.expires_in_s(key)
+
+    def forget(self, key: str) -> None:
+        """The owner is gone."""
+        self.expectations.forget(key)
+        self._noted_for.pop(key, None)
 
     # ---- writing -----------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ import msgspec
 from reflector import JSONObject
 from watch import Object
 
-from ._workload_objects import unix_of
+from ._times import unix_of
 
 
 class PodView(msgspec.Struct, frozen=True):

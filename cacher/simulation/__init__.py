@@ -4,6 +4,8 @@ load_trace → open_cluster → open_clients → Player → catch_up → judge_a
 TraceRun joins them, as `watchcache trace` does; scenarios/rollout.py spells the same out
 """
 
+from ._acts import Lived as Lived
+from ._acts import Struck as Struck
 from ._audit import Difference as Difference
 from ._audit import audit as audit
 from ._campaign import CampaignResult as CampaignResult
@@ -18,6 +20,8 @@ from ._client_plans import plan_clients as plan_clients
 from ._clients import Client as Client
 from ._clients import Drain as Drain
 from ._clients import open_clients as open_clients
+from ._crowd import Crowd as Crowd
+from ._crowd import Habits as Habits
 from ._custom import custom_resource as custom_resource
 from ._deletion_order import Kept as Kept
 from ._deletion_order import ObjectChange as ObjectChange
@@ -56,6 +60,7 @@ from ._faults import RestartStore as RestartStore
 from ._faults import ShrinkRing as ShrinkRing
 from ._faults import Swizzle as Swizzle
 from ._faults import Upon as Upon
+from ._faults import tell_fault as tell_fault
 from ._guard import NotSimulated as NotSimulated
 from ._history import CacheSample as CacheSample
 from ._history import ClientHistory as ClientHistory
@@ -119,6 +124,7 @@ from ._report import RunReport as RunReport
 from ._report import package_version as package_version
 from ._sampling import sample as sample
 from ._sampling import sample_for_ever as sample_for_ever
+from ._scale import Scale as Scale
 from ._scenario import Scenario as Scenario
 from ._scenario import Swarm as Swarm
 from ._scenario import Topology as Topology

@@ -51,6 +51,8 @@ class Request(msgspec.Struct, gc=False):
     done_s: float = 0.0
     uid: str = ""
     """The uid that it was limited to; "": none."""
+    version: str = ""
+    """The resource version that it was limited to; "": none."""
     answer_uid: str = ""
     answer_revision: int = 0
     """Of the object that the process got for an answer; "" and 0: of none."""
@@ -141,6 +143,17 @@ class Lived(msgspec.Struct, frozen=True, gc=False):
     why: str = ""
 
 
+class Struck(msgspec.Struct, gc=False):
+    """A fault that was met: `targets` are the names that it was aimed at, "*" for all; `mended_s` is None while it lasts."""
+
+    at_s: float
+    what: str
+    targets: tuple[str, ...]
+    is_lasting: bool
+    """Whether there is something to mend: else it was over at once."""
+    mended_s: float | None = None
+
+
 class Looked(msgspec.Struct, frozen=True, gc=False):
     """A check of the scenario's own found something wrong."""
 
@@ -172,6 +185,37 @@ class EndState(msgspec.Struct, frozen=True):
     """What two runs without a fault did not agree on: the controllers' own chance, and not compared."""
 
 
+class LightClient(msgspec.Struct, gc=False):
+    """What came of one light client in one life of its process. See `_crowd`."""
+
+    name: str
+    prefix: str
+    slow: bool
+    """It was told to lag, so its delays are its own doing."""
+    waits_since_s: float | None
+    """Since when it has had no watch, from its start on; None: it has one."""
+    opened: int = 0
+    """Watches."""
+    lists: int = 0
+    expired: int = 0
+    """Watches that lost an event of their own to the ring."""
+    refused: int = 0
+    """Watches that were not opened, for want of history."""
+    evicted: int = 0
+    """Watches that the server ended because they took too slowly."""
+    lost: int = 0
+    """Watches that ended for any other reason."""
+    events: int = 0
+    lag_max_s: float = 0.0
+    """From when its server had an event, and it was free to take it, to when it got it, at most."""
+    waited_max_s: float = 0.0
+    """From its start, or the end of a watch, to the next watch, at most, of those times that are over."""
+
+    def waited_s(self, now_s: float) -> float:
+        """The same, with the present time."""
+        return self.waited_max_s if self.waits_since_s is None else max(self.waited_max_s, now_s - self.waits_since_s)
+
+
 class Phases(msgspec.Struct):
     """When what began, in seconds of the run's clock."""
 
@@ -197,9 +241,12 @@ class Acts(msgspec.Struct):
     lives: list[Lived] = msgspec.field(default_factory=list)
     looked: list[Looked] = msgspec.field(default_factory=list)
     wanted: list[Wanted] = msgspec.field(default_factory=list)
+    light: list[LightClient] = msgspec.field(default_factory=list)
     phases: Phases = msgspec.field(default_factory=Phases)
     faults: list[str] = msgspec.field(default_factory=list)
     """Each that was met: when and what, in words."""
+    struck: list[Struck] = msgspec.field(default_factory=list)
+    """The same, each with where it struck and until when."""
     reference: EndState | None = None
     """What the same workload comes to without a fault, where somebody played it."""
     end_state: EndState | None = None

@@ -47,6 +47,7 @@ class Calls:
         *,
         obj: JSONObject | None = None,
         uid: str = "",
+        version: str = "",
     ) -> T:
         """What `make` brings, made at the server that the process talks to.
 
@@ -56,7 +57,7 @@ class Calls:
             trio.TooSlowError: the answer did not come in time.
         """
         self._life.check()
-        request = self._note(verb, name, namespace, part, uid)
+        request = self._note(verb, name, namespace, part, uid, version)
         try:
             answer = await self._round_trip(request, make, obj)
         except Exception as error:
@@ -119,7 +120,7 @@ class Calls:
         sight = Sight(self._resource, CHANGES[verb], request.namespace, request.name, obj, before)
         self._world.injector.seen(point, self._life.process, sight)
 
-    def _note(self, verb: str, name: str, namespace: str | None, part: str, uid: str) -> Request:
+    def _note(self, verb: str, name: str, namespace: str | None, part: str, uid: str, version: str) -> Request:
         life, requests = self._life, self._world.history.acts.requests
         info = self._info
         inside = namespace or ""
@@ -136,6 +137,7 @@ class Calls:
             name=name,
             key=info.key(name, namespace or None) if has_key else "",
             uid=uid,
+            version=version,
             beliefs=beliefs_now(self._world.store.versions) if verb in CHANGES else (),
         )
         requests.append(request)

@@ -102,5 +102,21 @@ class Life:
                 stream.break_off()
 
 
+async def arrive(world: Surroundings, life: Life) -> ApiServer:
+    """The server that `life` talks to, once a request has got there.
+
+    Raises:
+        ConnectionResetError: it was lost on its way, or the process was killed meanwhile.
+        trio.TooSlowError: it did not get there in time.
+    """
+    server = world.server(life.server)
+    await world.network.carry(life.process, server.name)
+    life.check()
+    link = world.network.state(life.process, server.name)
+    if link.lose and world.network.random(life.process, server.name).random() < link.lose:
+        raise ConnectionResetError(f"the connection to {server.name} was lost")
+    return server
+
+
 def _nothing(_: object) -> None:
     return

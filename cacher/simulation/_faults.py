@@ -320,7 +320,7 @@ def kind_of(action: AnyAction) -> Kind:
     return _KINDS[type(action)]
 
 
-def tell(fault: Fault) -> str:
+def tell_fault(fault: Fault) -> str:
     """The fault as a person reads it: `upon after-write #3 of rabbit: crash rabbit`."""
     lasting = f", for {fault.for_s:g} s" if fault.for_s else ""
     lasting += f", until {tell_trigger(fault.until)}" if fault.until is not None else ""
@@ -347,6 +347,14 @@ def tell_trigger(trigger: AnyTrigger) -> str:
             who = f" by {trigger.who}" if trigger.who else ""
             return f"upon {trigger.point}{who} #{trigger.occurrence} {what}{field}{value}".rstrip()
     raise AssertionError(trigger)
+
+
+def targets_of(action: AnyAction) -> tuple[str, ...]:
+    """The servers, processes or the store that an action is aimed at, by name; "*" where it is all of them."""
+    named = [getattr(action, name) for name in ("server", "process", "a", "b") if getattr(action, name, "")]
+    if isinstance(action, Swizzle):
+        return action.names
+    return tuple(dict.fromkeys(named)) or (STORE,)
 
 
 def tell_action(action: AnyAction) -> str:

@@ -59,6 +59,8 @@ class Opened(msgspec.Struct, frozen=True, gc=False):
     initial: bool = False
     bookmarks: bool = True
     """Whether it asked for bookmarks. Without them nothing tells where the initial state ends."""
+    is_ahead: bool = False
+    """Whether its server was behind `revision`."""
 
 
 class Received(msgspec.Struct, frozen=True, gc=False):

@@ -13,8 +13,9 @@ import trio
 
 from watch import Object
 
+from ._acts import Acts, Struck
 from ._chronicle import Chronicle
-from ._faults import AllOf, AnyAction, AnyOf, AnyTrigger, At, Change, Fault, Later, Point, Upon, tell_action
+from ._faults import AllOf, AnyAction, AnyOf, AnyTrigger, At, Change, Fault, Later, Point, Upon, targets_of, tell_action
 from ._operations import value_at
 
 Mend = Callable[[], None]
@@ -35,22 +36,21 @@ class Injector:
     """The faults of one run. `begin` starts the clock of those that go by time; `stop` ends all, and mends what they did.
 
     Args:
-        met: takes what was done, and when, in words.
+        acts: takes what was done, where and when.
         act: does an action now, and returns what undoes it, or None where nothing is to be undone.
     """
 
     def __init__(
-        self, faults: Sequence[Fault], act: Callable[[AnyAction], Mend | None], chronicle: Chronicle, met: list[str]
+        self, faults: Sequence[Fault], act: Callable[[AnyAction], Mend | None], chronicle: Chronicle, acts: Acts
     ) -> None:
         self.points: frozenset[str] = frozenset()
         """Points at which somebody wants to know: nothing else needs to be told."""
-        self.met = met
-        """What was done, and when, in words."""
+        self._acts = acts
         self._act = act
         self._chronicle = chronicle
         self._armed = [_Armed(self, fault) for fault in faults]
         self._upon: dict[str, list[_Upon]] = {}
-        self._mends: dict[int, Mend] = {}
+        self._mends: dict[int, tuple[Mend, Struck]] = {}
         self._nursery: trio.Nursery | None = None
         self._scope = trio.CancelScope()
         self._numbers = 0
@@ -122,13 +122,16 @@ class Injector:
         """The fault's trigger has been met."""
         what = tell_action(fault.do)
         self._chronicle.tell("fault", what)
-        self.met.append(f"{trio.current_time():.3f} s: {what}")
+        now_s = trio.current_time()
+        self._acts.faults.append(f"{now_s:.3f} s: {what}")
         mend = self._act(fault.do)
+        struck = Struck(now_s, what, targets_of(fault.do), mend is not None)
+        self._acts.struck.append(struck)
         if mend is None:
             return
         self._numbers += 1
         number = self._numbers
-        self._mends[number] = mend
+        self._mends[number] = (mend, struck)
         if fault.for_s:
             self.after(fault.for_s, lambda: self._mend(number))
         if fault.until is not None:
@@ -136,9 +139,11 @@ class Injector:
             self._note_points()
 
     def _mend(self, number: int) -> None:
-        mend = self._mends.pop(number, None)
-        if mend is not None:
+        found = self._mends.pop(number, None)
+        if found is not None:
+            mend, struck = found
             self._chronicle.tell("fault", f"{number} is mended")
+            struck.mended_s = trio.current_time()
             mend()
 
     def _note_points(self) -> None:

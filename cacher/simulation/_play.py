@@ -24,6 +24,7 @@ from ._guard import NotSimulated, guarded
 from ._history import History
 from ._injector import Sight
 from ._operations import AnyOperation
+from ._scale import draw_scale
 from ._scenario import Scenario
 from ._sometimes import counts_of
 from ._swarm import Survey, draw_faults, draw_topology, moments_of, servers_of
@@ -98,6 +99,7 @@ def draw(scenario: Scenario, seed: int, variant: str, *, hunting: bool = True) -
         schedule=seed,
         topology=draw_topology(scenario.topology, streams.stream("topology")),
         operations=operations_of(scenario, streams),
+        scale=None if scenario.scale is None else draw_scale(scenario.scale, streams.stream("scale")),
         settle_s=scenario.settle_s,
     )
     if not hunting:
@@ -255,7 +257,9 @@ class _Run:
 
     def _judge(self, history: History) -> tuple[Verdict, ...]:
         ignored = self.scenario.ignores
-        judges = [judge for judge in (*WORLD_JUDGES, *self.scenario.judges) if judge.name not in ignored]
+        own = {judge.name for judge in self.scenario.judges}  # a guarantee with a budget of the scenario's own
+        shared = [judge for judge in WORLD_JUDGES if judge.name not in own]
+        judges = [judge for judge in (*shared, *self.scenario.judges) if judge.name not in ignored]
         return judge_with(judges, history)
 
 

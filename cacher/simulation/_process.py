@@ -5,7 +5,7 @@ A start is a life: the program is called anew, with a client of its own. What it
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
 import trio
@@ -16,6 +16,7 @@ from .._clock import Clock
 from ._acts import Lived
 from ._connection import Life, Surroundings
 from ._copies import Eye
+from ._crowd import Crowd, Habits
 from ._guard import NotSimulated
 from ._remote import RemoteClient
 from ._remote_source import RemoteSource
@@ -42,11 +43,19 @@ class Site:
         """1 for the first life."""
         self.watched: list[SharedInformers] = []
         """What is looked at by the judges; `informers` adds to it."""
+        self.crowds: list[Crowd] = []
+        """Light clients; `crowd` adds to it."""
 
     @property
     def server(self) -> str:
         """The server that it talks to now."""
         return self.client.name
+
+    def crowd(self, version: str, plural: str, habits: Sequence[Habits]) -> Crowd:
+        """Light clients, one for each of `habits`, for the program to run; the world waits for them when it settles."""
+        made = self.remote.crowd(version, plural, habits, random=Random(self.random.getrandbits(64)))
+        self.crowds.append(made)
+        return made
 
     def informers(self) -> SharedInformers:
         """Shared informers on the client, for the program to run; the judges look at what they hold."""
@@ -133,6 +142,10 @@ class Process:
         self._blocked.remove(prefix)
         if self.life is not None:
             self.life.wake()
+
+    def crowds(self) -> list[Crowd]:
+        """The light clients of its present life."""
+        return list(self._site.crowds) if self.life is not None and self._site is not None else []
 
     def eyes(self) -> list[Eye]:
         """What looks at the informers of its present life."""

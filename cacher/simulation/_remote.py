@@ -6,6 +6,8 @@ informers, controllers ─► RemoteClient ─ RemoteResource ─► _calls ─�
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 from reflector import FieldsLike, JSONObject, LabelsLike
@@ -15,6 +17,7 @@ from .. import ResourceInfo
 from .._resources import find_resource
 from ._calls import Calls
 from ._connection import Life, Surroundings
+from ._crowd import Crowd, Habits
 from ._remote_source import RemoteSource
 
 
@@ -30,6 +33,10 @@ class RemoteClient:
     def name(self) -> str:
         """Which server this is."""
         return self._life.server
+
+    def crowd(self, version: str, plural: str, habits: Sequence[Habits], *, random: Random) -> Crowd:
+        """Light clients of a resource, one for each of `habits`."""
+        return Crowd(self._world, self._life, find_resource(version, plural), habits, random=random)
 
     def resource(self, version: str, plural: str) -> RemoteResource:
         """The door to a resource. Raises ValueError where there can be none of that name."""
@@ -89,7 +96,12 @@ class RemoteResource:
         """See ResourceClient.update."""
         name, inside = _names(obj, namespace)
         return await self._calls.of(
-            "update", name, inside, lambda door: door.update(obj, namespace, field_manager=field_manager), obj=obj
+            "update",
+            name,
+            inside,
+            lambda door: door.update(obj, namespace, field_manager=field_manager),
+            obj=obj,
+            version=_version(obj),
         )
 
     async def patch(
@@ -135,6 +147,7 @@ class RemoteResource:
                 propagation_policy=propagation_policy,
             ),
             uid=uid or "",
+            version=resource_version or "",
         )
 
 
@@ -169,6 +182,7 @@ class RemotePart:
             lambda door: door.subresource(part).update(obj, namespace, field_manager=field_manager),
             part,
             obj=obj,
+            version=_version(obj),
         )
 
     async def patch(
@@ -193,6 +207,11 @@ class RemotePart:
             part,
             obj=patch if isinstance(patch, dict) else None,
         )
+
+
+def _version(obj: JSONObject) -> str:
+    """The version that an update of a whole object is limited to; "": none."""
+    return (obj.get("metadata") or {}).get("resourceVersion") or ""
 
 
 def _names(obj: JSONObject, namespace: str | None) -> tuple[str, str | None]:

@@ -16,7 +16,7 @@ from reflector import Changes, ChangeStream, FieldsLike, LabelsLike, Page, Strea
 from watch import Event, EventType, Expired, Object, Selector, bookmark
 
 from .. import Cluster, ResourceInfo
-from ._connection import Life, Surroundings
+from ._connection import Life, Surroundings, arrive
 from ._faults import Change, Point
 from ._history import ClientHistory, Ended, EndReason, Listed, Opened, Received
 from ._injector import Sight
@@ -143,19 +143,8 @@ class RemoteSource:
         resource = cluster.resource(self.info.group_version, self.info.plural)
         return resource.lister_watcher(namespace=namespace, labels=labels, fields=fields)
 
-    async def _arrive(self) -> ApiServer:
-        """The server, once a request has got there."""
-        world, life = self._world, self._life
-        server = world.server(life.server)
-        await world.network.carry(life.process, server.name)
-        life.check()
-        link = world.network.state(life.process, server.name)
-        if link.lose and world.network.random(life.process, server.name).random() < link.lose:
-            raise ConnectionResetError(f"the connection to {server.name} was lost")
-        return server
-
     async def _ask(self, ask: Callable[[StreamingListerWatcher], Awaitable[T]]) -> T:
-        server = await self._arrive()
+        server = await arrive(self._world, self._life)
         answer = await server.serve(lambda cluster: ask(self._source_at(cluster)))
         await self._world.network.carry(server.name, self._life.process)
         return answer
@@ -184,7 +173,7 @@ class RemoteSource:
     async def _opened(self, opening: Opening, revision: int, initial: bool) -> AsyncIterator[RemoteStream]:
         self._begin()
         world, life = self._world, self._life
-        server = await self._arrive()
+        server = await arrive(world, life)
         if server.cluster is None:
             raise ConnectionRefusedError(f"{server.name} is down: try again, or another server")
         source = self._source_at(server.cluster)
@@ -197,7 +186,8 @@ class RemoteSource:
                 raise
             # Where the end of the state is never told, nobody can say from outside what came before it.
             is_told = not (initial and server.has_endless_lists)
-            self.log.steps.append(Opened(trio.current_time(), revision, initial, is_told))
+            is_ahead = self._is_behind(server, revision)
+            self.log.steps.append(Opened(trio.current_time(), revision, initial, is_told, is_ahead))
             world.chronicle.tell(self.log.name, f"watches from {revision}{' with the state' if initial else ''}")
             stream = RemoteStream(world, life, self, server, inner, self.info.prefix, initial=initial)
             self._at_server = source
@@ -208,6 +198,12 @@ class RemoteSource:
                 del life.streams[stream]
                 self._at_server = None
                 stream.close()
+
+    def _is_behind(self, server: ApiServer, revision: int) -> bool:
+        if server.cluster is None:
+            return False
+        resource = server.cluster.resource(self.info.group_version, self.info.plural)
+        return resource.is_cached and resource.statistics().revision < revision
 
     def _note_refusal(self, expired: Expired, revision: int, initial: bool) -> None:
         now_s = trio.current_time()
@@ -239,7 +235,7 @@ class RemoteStream:
         self._prefix = prefix
         self._in_state = initial
         self._is_endless = initial and server.has_endless_lists
-        self._is_broken = self._is_silent = self._is_over = False
+        self._is_broken = self._is_silent = self._is_over = self._is_asked = False
         self._held: Changes | None = None
         self._failure: Expired | trio.EndOfChannel | trio.BrokenResourceError | None = None
         self._due_s = 0.0
@@ -257,10 +253,10 @@ class RemoteStream:
         self._interrupt()
 
     def drain(self) -> None:
-        """The run is over, and all that there was has been handed over."""
+        """The run is over, and all that there was has been handed over; unless nobody asks for more, or nothing gets through."""
         if not self._is_over:
             self._is_over = True
-            self._end(EndReason.CLOSED_BY_CLIENT, drained=True)
+            self._end(EndReason.CLOSED_BY_CLIENT, drained=self._is_asked and not self._is_silent)
 
     def close(self) -> None:
         """The process left it."""
@@ -270,6 +266,13 @@ class RemoteStream:
 
     async def receive(self) -> Changes:
         """See ChangeStream. Cancelled, it has taken nothing."""
+        self._is_asked = True
+        try:
+            return await self._receive()
+        finally:
+            self._is_asked = False
+
+    async def _receive(self) -> Changes:
         while True:
             if self._is_broken:
                 await trio.lowlevel.checkpoint()
@@ -357,7 +360,7 @@ class RemoteStream:
         if self._is_endless:
             changes = Changes(events, 0)
         batch = self._batch(events, changes.revision)
-        if batch:
+        if batch and not self._is_over:  # after that nobody looks
             self._source.log.steps.append(Received(trio.current_time(), batch))
         revisions = f"{events[0].revision}..{events[-1].revision}" if events else "-"
         world.chronicle.tell(self._source.log.name, f"gets {len(events)} events {revisions} up to {changes.revision}")

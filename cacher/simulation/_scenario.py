@@ -13,6 +13,7 @@ import msgspec
 
 from ._faults import Fault, Kind
 from ._operations import AnyOperation
+from ._scale import Scale
 from .judges import Judge
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ class Swarm(msgspec.Struct, frozen=True, omit_defaults=True):
     """The most that one seed draws."""
     horizon_s: float = 0.0
     """Faults by time are drawn up to here; 0: as long as the workload's waits say."""
+    refills: int = 0
+    """How often, at most, a cache is kept from its store until that has forgotten what it missed, so that it must list anew.
+    These come on top of `faults_max`."""
 
 
 class Scenario(msgspec.Struct, frozen=True):
@@ -75,6 +79,8 @@ class Scenario(msgspec.Struct, frozen=True):
     """What the judges must convict the buggy variant of; "": of nothing."""
     variants: tuple[str, ...] = ("buggy", "fixed")
     topology: Topology = Topology()
+    scale: Scale | None = None
+    """The size of a scenario that is about size; see `World.scale`."""
     script: tuple[Fault, ...] = ()
     swarm: Swarm = Swarm()
     judges: tuple[Judge, ...] = ()

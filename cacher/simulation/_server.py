@@ -11,9 +11,11 @@ from typing import TypeVar
 
 import trio
 
-from .. import CacherStorage, Cluster, Resource, Ring, open_server
+from .. import CacherStorage, Cluster, Resource, ResourceInfo, Ring, open_server
 from .._clock import Clock
+from ._fan_out import FanOut, ShippedFanOut
 from ._faults import ALL
+from ._kubernetes_fan_out import KubernetesFanOut
 from ._scenario import Topology
 from ._store_link import StoreLink
 
@@ -39,7 +41,10 @@ class ApiServer:
         self.cluster: Cluster | None = None
         self.drops_bookmarks = self.has_endless_lists = False
         self.bookmarks_late_s = 0.0
+        self.dispatches_as_kubernetes = False
+        """Whether light clients watch through a double of Kubernetes' fan-out, and not through the library's own."""
         self.starts = 0
+        self._fan_outs: dict[str, FanOut] = {}
         self._ring_limit = 0
         self._warmed: dict[tuple[str, str], None] = {}
         self._nursery: trio.Nursery | None = None
@@ -95,6 +100,7 @@ class ApiServer:
         self._down_s = down_s
         self._set(None)
         self._nursery = None
+        self._fan_outs.clear()
         for scope in list(self._calls):
             scope.cancel()
         self._scope.cancel()
@@ -127,6 +133,16 @@ class ApiServer:
                 del self._calls[scope]
         raise ConnectionResetError(f"{self.name} went down: what was asked for may have been done")
 
+    def fan_out(self, info: ResourceInfo) -> FanOut | None:
+        """What light clients watch a resource through; None where the server is down, or has yet to open that cache."""
+        found = self._fan_outs.get(info.prefix)
+        if found is None and self._nursery is not None:
+            for storage in self._storages(info.prefix):
+                make = KubernetesFanOut if self.dispatches_as_kubernetes else ShippedFanOut
+                found = self._fan_outs[info.prefix] = make(storage.cacher)
+                self._nursery.start_soon(found.run)
+        return found
+
     def cached(self) -> list[Resource]:
         """The resources that have been asked for, and are read from a cache."""
         return [] if self.cluster is None else [each for each in self.cluster.resources() if each.is_cached]
@@ -136,7 +152,7 @@ class ApiServer:
         if prefix == ALL:
             self._ring_limit = capacity
         for storage in self._storages(prefix):
-            storage.cacher.cache.ring.limit(capacity)
+            storage.cacher.limit_history(capacity)
 
     def evict(self, prefix: str) -> None:
         """Every watch of a resource (`"*"`: all) is ended by its cache."""

@@ -1,7 +1,7 @@
 """The liveness phase: faults stop, what they did is mended, and everything must converge within a bounded time.
 
 Converged is: every server is up and its caches are as the store is, every copy that a process keeps holds what the store holds,
-and nobody has written for a while.
+and nobody has written, or been told of anything, for a while; and all that has been so for long enough to be acted upon.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import trio
 
 from watch import Selector
 
+from ._acts import MOMENTS
 from ._copies import Eye
 from ._history import CacheSample
 from ._server import ApiServer
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 QUIET_S = 30.0
 """Nobody has written for so long: longer than the pauses between the attempts of a controller that gets anywhere."""
+REACT_S = 15.0
+"""All has been as it should for so long: a copy that was right only now is acted upon only after that, and perhaps not at once."""
 POLL_S = 1.0
 LOOK_PERIOD_S = 10.0
 """How often caches and copies are looked at while a world runs."""
@@ -37,11 +40,12 @@ class Settler:
         world = self._world
         self.calm()
         phases = world.history.acts.phases
-        deadline = world.now_s + within_s
-        while lagging := self._lagging():
+        deadline, right_s = world.now_s + within_s, world.now_s
+        while (lagging := self._lagging()) or world.now_s < right_s + REACT_S:
             if world.now_s >= deadline:
                 break
             await trio.sleep(POLL_S)
+            right_s = world.now_s if lagging else right_s
         if not lagging:
             phases.settled_s = world.now_s
             self._drain()
@@ -74,13 +78,24 @@ class Settler:
         if quiet_s < QUIET_S:
             found.append(f"somebody wrote {world.now_s - world.store.last_write_s:g} s ago")
             return found
+        if world.now_s - self._last_told_s() < QUIET_S:
+            found.append(f"some handler was told something {world.now_s - self._last_told_s():g} s ago")
+            return found
         for server in world.servers.values():
             found.extend(self._lagging_caches(server))
         for process in world.processes.values():
             if process.life is None and not process.has_ended:
                 found.append(f"{process.name} is not running")
+            for crowd in process.crowds():
+                if text := crowd.lagging(*self._sum(crowd.prefix)):
+                    found.append(text)
             found.extend(f"{eye.holder} is not as the store is" for eye in process.eyes() if not self._is_right(eye))
         return found
+
+    def _last_told_s(self) -> float:
+        """When a handler was last told of anything but moments: who has just heard of something has yet to act on it."""
+        handled = reversed(self._world.history.acts.handled)
+        return next((one.at_s for one in handled if not one.key.startswith(MOMENTS)), 0.0)
 
     def _lagging_caches(self, server: ApiServer) -> list[str]:
         if not server.is_up:
@@ -100,6 +115,11 @@ class Settler:
     def _truth(self, prefix: str, selector: Selector) -> dict[str, int]:
         objects = self._world.store.objects
         return {key: obj.revision for key, obj in objects.items() if key.startswith(prefix) and selector.matches(obj)}
+
+    def _sum(self, prefix: str) -> tuple[int, int]:
+        """How many objects the store has of a resource, and what their revisions come to."""
+        revisions = [obj.revision for key, obj in self._world.store.objects.items() if key.startswith(prefix)]
+        return len(revisions), sum(revisions)
 
     def _look(self, *, is_final: bool = False, with_objects: bool = False) -> None:
         world = self._world

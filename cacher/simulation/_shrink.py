@@ -1,6 +1,6 @@
 """Shrinking: a tape that fails, made as small as it gets while it fails in the same way.
 
-    faults ─► operations ─► the world (servers, latency, rings, waits) ─► schedule, and again while anything became smaller
+    scale ─► faults ─► operations ─► details of both ─► the world ─► schedule, and again while anything became smaller
 
 Each candidate is played; it is kept where it breaks the same guarantee. Lists are halved first, then their halves.
 Source: Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input" (ddmin).
@@ -9,14 +9,17 @@ Source: Zeller and Hildebrandt, "Simplifying and isolating failure-inducing inpu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TypeVar
 
 import msgspec
 
 from ._faults import Fault
-from ._operations import AnyOperation, Wait
+from ._operations import AnyOperation
 from ._play import RunResult, play
+from ._scale import FIGURES, smaller_scales
 from ._scenario import Scenario
+from ._simpler import simpler_faults, simpler_operations
 from ._tape import Tape
 
 T = TypeVar("T")
@@ -92,7 +95,7 @@ class _Shrinker:
             raise NothingToShrink(f"this tape {wanted}: it comes to {first.outcome} ({', '.join(names) or 'all held'})")
         best = tape = msgspec.structs.replace(tape, digest="", broken=())
         while self._plays < self._plays_max:
-            for step in (self._faults, self._operations, self._waits, self._world):
+            for step in (self._scale, self._faults, self._operations, self._details, self._world):
                 best = step(best)
             if best == tape:
                 break
@@ -100,6 +103,16 @@ class _Shrinker:
         result = play(self._scenario, best, keep=True)
         kept = msgspec.structs.replace(best, digest=result.digest, broken=result.broken)
         return Shrunk(kept, self._guarantee, self._plays, size(first.tape), result)
+
+    def _scale(self, tape: Tape) -> Tape:
+        """Clients, objects and rate first: what is small is played quickly."""
+        if tape.scale is None:
+            return tape
+        for figure in FIGURES:
+            assert tape.scale is not None, "a smaller one is one"
+            smaller = smaller_scales(tape.scale, figure)
+            tape = self._first(tape, [msgspec.structs.replace(tape, scale=scale) for scale in smaller])
+        return tape
 
     def _faults(self, tape: Tape) -> Tape:
         def without(faults: Sequence[Fault]) -> Tape:
@@ -117,14 +130,12 @@ class _Shrinker:
 
         return with_only(self._fewest(left, lambda operations: self._fails(with_only(operations))))
 
-    def _waits(self, tape: Tape) -> Tape:
-        """Waits and lasting faults, in whole seconds and as few as will do."""
-        for number, one in enumerate(tape.operations or ()):
-            if isinstance(one, Wait):
-                tape = self._first(tape, (_with_wait(tape, number, seconds) for seconds in _smaller(one.seconds)))
-        for number, fault in enumerate(tape.faults):
-            if fault.for_s:
-                tape = self._first(tape, (_with_length(tape, number, length) for length in _smaller(fault.for_s)))
+    def _details(self, tape: Tape) -> Tape:
+        """Waits and faults simpler in themselves, one detail after the other for as long as that helps."""
+        for number in range(len(tape.operations or ())):
+            tape = self._simplest(tape, partial(_with_simpler_operation, number=number))
+        for number in range(len(tape.faults)):
+            tape = self._simplest(tape, partial(_with_simpler_fault, number=number))
         return tape
 
     def _world(self, tape: Tape) -> Tape:
@@ -143,6 +154,12 @@ class _Shrinker:
     def _first(self, tape: Tape, candidates: Iterator[Tape] | Sequence[Tape]) -> Tape:
         """The first candidate that fails; else `tape`."""
         return next((candidate for candidate in candidates if self._fails(candidate)), tape)
+
+    def _simplest(self, tape: Tape, candidates: Callable[[Tape], Iterator[Tape]]) -> Tape:
+        """The first candidate that fails, of that one again the first, until none does."""
+        while (simpler := self._first(tape, candidates(tape))) != tape:
+            tape = simpler
+        return tape
 
     def _fewest(self, items: Sequence[T], fails: Callable[[Sequence[T]], bool]) -> Sequence[T]:
         """A part of `items` that still fails, none of which can be left out by itself."""
@@ -176,20 +193,15 @@ class _Shrinker:
         return play(self._scenario, tape)
 
 
-def _smaller(seconds: float) -> Iterator[float]:
-    return (float(one) for one in (0, 1, 2, 5, 10, 20, 40) if one < seconds)
+def _with_simpler_operation(tape: Tape, number: int) -> Iterator[Tape]:
+    operations = tape.operations or ()
+    for simpler in simpler_operations(operations[number]):
+        yield msgspec.structs.replace(tape, operations=(*operations[:number], simpler, *operations[number + 1 :]))
 
 
-def _with_wait(tape: Tape, number: int, seconds: float) -> Tape:
-    operations = list(tape.operations or ())
-    operations[number] = Wait(seconds)
-    return msgspec.structs.replace(tape, operations=tuple(operations))
-
-
-def _with_length(tape: Tape, number: int, length: float) -> Tape:
-    faults = list(tape.faults)
-    faults[number] = msgspec.structs.replace(faults[number], for_s=length)
-    return msgspec.structs.replace(tape, faults=tuple(faults))
+def _with_simpler_fault(tape: Tape, number: int) -> Iterator[Tape]:
+    for simpler in simpler_faults(tape.faults[number]):
+        yield msgspec.structs.replace(tape, faults=(*tape.faults[:number], simpler, *tape.faults[number + 1 :]))
 
 
 def _with_topology(tape: Tape, **changed: object) -> Tape:

@@ -34,6 +34,12 @@ def counts_of(history: History, own: Mapping[str, int]) -> dict[str, int]:
     counts["tombstone"] = sum(handled.is_tombstone for handled in history.acts.handled)
     counts["write"] = len(history.acts.written)
     counts["fault"] = len(history.acts.faults)
+    for light in history.acts.light:
+        counts["evicted"] += light.evicted
+        counts["expired"] += light.expired + light.refused
+        counts["relist"] += max(0, light.lists - 1)
+        counts["resume"] += max(0, light.opened - max(1, light.lists))
+        counts["stream lost"] += light.lost
     for name, number in own.items():
         counts[name] = counts.get(name, 0) + number
     return counts
@@ -44,6 +50,7 @@ NAMES = (
     "resume",
     "expired",
     "stream lost",
+    "evicted",
     "ring wrapped",
     "conflict",
     "lost",

@@ -99,7 +99,11 @@ def draw_faults(swarm: Swarm, survey: Survey, random: Random) -> tuple[Fault, ..
         for _ in range(random.randint(0, GESTURES_MAX)):
             faults.extend(random.choice(gestures)())
     random.shuffle(faults)
-    return tuple(faults[: swarm.faults_max])
+    del faults[swarm.faults_max :]
+    if swarm.refills:
+        for _ in range(random.randint(0, swarm.refills)):
+            faults.extend(hand.refill())
+    return tuple(faults)
 
 
 class _Hand:
@@ -145,6 +149,17 @@ class _Hand:
         random = self._random
         action = BlockEvents(self._process(), self._resource())
         return [Fault(self.trigger("before-received"), action, round(random.uniform(0.5, 40.0), 1))]
+
+    def refill(self) -> list[Fault]:
+        """A cache stops; the store forgets what it has missed, and is lost from sight: where it was is too old to go on from."""
+        random, server = self._random, self._server()
+        begins_s, lasting_s = random.uniform(0.0, self._horizon_s), random.uniform(2.0, 20.0)
+        forgotten_s, lost_s = (round(begins_s + lasting_s * share, 2) for share in (0.7, 0.8))
+        return [
+            Fault(At(round(begins_s, 2)), PauseCache(server, self._resource()), round(lasting_s, 1)),
+            Fault(At(forgotten_s), Compact(0)),
+            Fault(At(lost_s), RestartStore(0.1)),
+        ]
 
     def trigger(self, point: Point | None = None, who: str = "") -> AnyTrigger:
         """A moment like one of the survey's, or a time."""

@@ -6,6 +6,7 @@ import msgspec
 
 from ._faults import Fault
 from ._operations import AnyOperation
+from ._scale import Scale
 from ._scenario import SETTLE_S, Topology
 
 VERSION = 1
@@ -30,6 +31,8 @@ class Tape(msgspec.Struct, frozen=True, omit_defaults=True):
     skipped: tuple[int, ...] = ()
     """Operations that are left out, by number from 0."""
     faults: tuple[Fault, ...] = ()
+    scale: Scale | None = None
+    """As it was drawn: without pairs."""
     settle_s: float = SETTLE_S
     digest: str = ""
     """What the run came to when the tape was kept; "" where nobody knows."""

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
+import msgspec
 import trio
 
 from watch import Object
@@ -30,6 +31,8 @@ from ._network import Network
 from ._operations import UNTIL_S, AnyOperation, Create, Delete, JSONObject, Patch, Until, Wait, meets, split_resource
 from ._process import Process
 from ._programs import AnyProgram, as_program
+from ._scale import Scale
+from ._scenario import Topology
 from ._server import EPOCH_S, ApiServer
 from ._settle import Settler
 from ._store import Happened, SimStore, open_sim_store
@@ -61,6 +64,10 @@ class World:
         """Whether the liveness phase was entered."""
         self.trusts_progress = True
         """Whether servers take the store's word on how far a watch is. Set before the world opens: some stores lie."""
+        self.dispatches_as_kubernetes = False
+        """Whether light clients watch through a double of Kubernetes' fan-out. Set before the world opens."""
+        self.has_fixed_rings = False
+        """Whether rings stay as they are at first, whatever comes; else they grow to hold 75 s. Set before the world opens."""
         self.notes: list[str] = []
         """What a reader of the run should know: an Until that gave up, a fault that found nothing."""
         self._streams = Streams(tape.seed)
@@ -68,7 +75,7 @@ class World:
         assert isinstance(latency_s, float | int), "a tape's topology has been drawn"
         self.network = Network(self._streams, latency_s=latency_s)
         self._deeds = Deeds(self)
-        self.injector = Injector(tape.faults, self._deeds.act, self.chronicle, self.history.acts.faults)
+        self.injector = Injector(tape.faults, self._deeds.act, self.chronicle, self.history.acts)
         self.has_lags = bool(tape.faults) or latency_s > 0
         self._store: SimStore | None = None
         self._nursery: trio.Nursery | None = None
@@ -94,6 +101,13 @@ class World:
     def random(self, name: str) -> Random:
         """A stream of the seed: a draw here moves no other stream."""
         return self._streams.stream(name)
+
+    @property
+    def scale(self) -> Scale:
+        """How much there is to be of everything. Raises ValueError where the scenario has no `scale`."""
+        if self.tape.scale is None:
+            raise ValueError(f"{self.tape.scenario} has no scale: give its Scenario one")
+        return self.tape.scale
 
     def server(self, name: str) -> ApiServer:
         """The server of that name. Raises KeyError."""
@@ -140,6 +154,7 @@ class World:
 
     def inject(self, fault: Fault) -> None:
         """One more fault to wait for."""
+        self.has_lags = True
         self.injector.add(fault)
 
     def act(self, action: AnyAction) -> Mend | None:
@@ -249,6 +264,16 @@ class World:
         """Delete an object."""
         await self.do(Delete(resource, name, namespace, propagation_policy))
 
+    async def write(self, resource: str, obj: JSONObject) -> None:
+        """Put an object into the store as it is, past every server: what a churn of thousands of writes is made of.
+
+        Nothing is defaulted or checked, and no tape leaves it out by its number.
+        """
+        metadata = obj["metadata"]
+        info = find_resource(*split_resource(resource))
+        key = info.key(metadata["name"], metadata.get("namespace"))
+        await self.store.etcd.put(key, msgspec.json.encode(obj))
+
     async def until(
         self,
         resource: str,
@@ -311,10 +336,11 @@ class World:
         server = ApiServer(
             name,
             link,
-            self.tape.topology,
+            self._topology,
             self.random(f"server {name}"),
             on_down=self._server_went_down,
         )
+        server.dispatches_as_kubernetes = self.dispatches_as_kubernetes
         self.servers[name] = server
         nursery.start_soon(server.run, name=f"server {name}")
         await server.wait_until_up()
@@ -326,6 +352,13 @@ class World:
             await self._deeds.user(Create("v1/namespaces", {"metadata": {"name": namespace}}))
         for definition in topology.definitions:
             await self._deeds.user(Create("apiextensions.k8s.io/v1/customresourcedefinitions", definition))
+
+    @property
+    def _topology(self) -> Topology:
+        topology = self.tape.topology
+        if not self.has_fixed_rings:
+            return topology
+        return msgspec.structs.replace(topology, ring_capacity_max=topology.ring_capacity)
 
     def _note_asked(self, asked: Asked) -> None:
         self.history.acts.asked.append(asked)

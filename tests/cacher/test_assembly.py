@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
@@ -13,9 +14,18 @@ import trio
 import trio.testing
 
 from cacher import CacherStorage, Cluster, ResourceWatch, open_cluster
-from cacher.storage.etcd import CompactedError, EmbeddedEtcd, KeyValue, Snapshot
+from cacher._assembly import open_server
+from cacher._clock import Clock
+from cacher.storage.etcd import (
+    CompactedError,
+    EmbeddedEtcd,
+    KeyValue,
+    Snapshot,
+    UnavailableError,
+    open_embedded_etcd,
+)
 from tests.cacher.upstream import run, settle
-from watch import Event, Expired, InvalidSelector, TooLargeResourceVersion
+from watch import Event, Expired, InvalidSelector, ServerTimeout, TooLargeResourceVersion
 
 
 @asynccontextmanager
@@ -440,5 +450,53 @@ def test_the_store_keeps_one_to_two_periods_of_history(period_s):
                     assert cluster.etcd.compact_revision <= 0
                 assert len(await take(watch, 100)) == 100
                 assert pods.statistics().relists == 0
+
+    run(main)
+
+
+# ---- a store that answers nobody -------------------------------------------------------------------------------------
+
+
+class Away:
+    """An etcd that answers no read for its first seconds."""
+
+    def __init__(self, etcd: EmbeddedEtcd, until_s: float) -> None:
+        self._etcd = etcd
+        self._until_s = until_s
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._etcd, name)
+
+    async def range(self, *args: Any, **kwargs: Any) -> Any:
+        if trio.current_time() < self._until_s:
+            await trio.lowlevel.checkpoint()
+            raise UnavailableError("etcd: connection refused: try again")
+        return await self._etcd.range(*args, **kwargs)
+
+
+@pytest.mark.parametrize("watch_cache", [True, False])
+def test_a_server_that_begins_while_its_store_answers_nobody_waits_for_it(watch_cache):
+    async def main() -> None:
+        async with open_embedded_etcd(random=Random(1)) as etcd:
+            store: Any = Away(etcd, 20)
+            async with open_server(
+                store, random=Random(7), clock=Clock(0), compaction_period_s=0, watch_cache=watch_cache
+            ) as cluster:
+                with trio.fail_after(120):
+                    await cluster.prepare()
+                assert trio.current_time() >= 20
+
+    run(main)
+
+
+def test_a_write_to_what_is_not_known_does_not_wait_for_a_store_that_answers_nobody():
+    async def main() -> None:
+        async with open_embedded_etcd(random=Random(1)) as etcd:
+            store: Any = Away(etcd, math.inf)
+            async with open_server(
+                store, random=Random(7), clock=Clock(0), compaction_period_s=0, watch_cache=False
+            ) as cluster:
+                with pytest.raises(ServerTimeout), trio.fail_after(60):
+                    await cluster.resource("example.com/v1", "widgets").get("a", "default")
 
     run(main)

@@ -171,11 +171,18 @@ async def a_handler_that_fails_or_hangs_hurts_nobody_else(world: World, random: 
     witness = Witness(informer.store)
 
     class Clumsy(Witness):
+        def on_add(self, obj: Object, is_in_initial_list: bool) -> Any:
+            super().on_add(obj, is_in_initial_list)
+            raise ValueError("clumsy")
+
         def on_update(self, old: Object, new: Object) -> Any:
             super().on_update(old, new)
             raise ValueError("clumsy")
 
     class Stuck(Witness):
+        async def on_add(self, obj: Object, is_in_initial_list: bool) -> Any:
+            await trio.sleep_forever()
+
         async def on_update(self, old: Object, new: Object) -> Any:
             await trio.sleep_forever()
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from .._history import History
 from ._cache import BOUNDED as BOUNDED
 from ._cache import COHERENT as COHERENT
+from ._conditional import CONDITIONAL as CONDITIONAL
 from ._cost import FRUGAL as FRUGAL
 from ._cost import frugal as frugal
 from ._delivery import RELIABLE as RELIABLE
@@ -62,6 +63,7 @@ WORLD_JUDGES = (
     LIVELY,
     CONVERGENT,
     FRUGAL,
+    CONDITIONAL,
     PAIRED,
     SYNCED,
     LIVE,

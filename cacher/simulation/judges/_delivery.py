@@ -127,8 +127,12 @@ def _end(reading: Reading, stream: Stream, tally: Tally) -> None:
 
 
 def _may_expire(reading: Reading, stream: Stream, oldest_revision: int) -> bool:
-    """Whether an event of its own that it had not taken is gone, or it was opened below what the ring could begin from."""
-    if stream.is_refused and stream.opened.revision < oldest_revision - 1:
+    """Whether an event of its own that it had not taken is gone, or it was opened below what the ring could begin from.
+
+    One that was opened ahead of its cache, and has heard nothing yet, expires with the batch in which its beginning lies.
+    """
+    has_begun_ahead = stream.opened.is_ahead and not stream.received_s
+    if (stream.is_refused or has_begun_ahead) and stream.opened.revision < oldest_revision - 1:
         return True
     revisions = reading.truth.revisions
     first_untaken = reading.truth.after(stream.heard if stream.is_judged_whole else stream.opened.revision)

@@ -2,7 +2,8 @@
 
 Two ways to go wrong, and what is asked of each deletion, and of each write that lowers a number of replicas:
 
-    another one of the name   the object on whose word it was done was gone from the store before the destroyed one was made
+    another one of the name   the object on whose word it was done was gone from the store before the destroyed one was made,
+                              and is not what the destroyed one says that it belongs to
     time travel               an earlier life of the process had been shown a newer, different state of what this one acted on
 
 Both compare what the reconcile had read with the store's history; a lagging copy alone is no breach. Sieve's oracles see the
@@ -38,7 +39,7 @@ def _no_stale_destruction(case: Case, tally: Tally) -> None:
         if not request.beliefs:
             continue
         shown = shown or _Shown(case)
-        fault = _of_another(case, written, request.beliefs) or _of_the_past(case, shown, request)
+        fault = _of_another(case, written, request.beliefs) or _of_the_past(case, shown, request, written.key)
         if fault:
             who = f"{request.process} in its life {request.incarnation}, on {request.server}"
             facts = f"{who}: {request.verb} {written.key} {fault}"
@@ -72,10 +73,13 @@ def _replicas(truth: StoreTruth, number: int) -> int | None:
 
 def _of_another(case: Case, written: Written, beliefs: tuple[Belief, ...]) -> str:
     made = _made_at(case, written)
+    owners = _owner_uids(case, written)
     newest = {belief.key: belief for belief in sorted(beliefs, key=lambda one: one.revision)}
     for belief in newest.values():
         if not belief.uid or (belief.key == written.key and belief.uid == written.previous_uid):
             continue
+        if belief.uid in owners:
+            continue  # an orphan: a life that did not know of the owner's end made it, and one that does takes it away
         gone = _gone_at(case, belief)
         if gone is not None and gone < made:
             return (
@@ -83,6 +87,16 @@ def _of_another(case: Case, written: Written, beliefs: tuple[Belief, ...]) -> st
                 f" {belief.revision}, which was gone at {gone}"
             )
     return ""
+
+
+def _owner_uids(case: Case, written: Written) -> frozenset[str]:
+    """Whom the destroyed object names as its owners."""
+    truth = case.store(written.prefix)
+    uids: set[str] = set()
+    for obj in truth.objects:
+        if obj.key == written.key and obj.uid == written.previous_uid and obj.revision < written.revision:
+            uids = {owner.get("uid", "") for owner in obj.parse()["metadata"].get("ownerReferences") or ()}
+    return frozenset(uids)
 
 
 def _made_at(case: Case, written: Written) -> int:
@@ -141,15 +155,16 @@ class _Shown:
         return max((revision for one, revision in self._newest.get((process, key), ()) if one < life), default=0)
 
 
-def _of_the_past(case: Case, shown: _Shown, request: Request) -> str:
-    """Within one life a copy never goes back, so what counts is what the lives before it had been shown."""
+def _of_the_past(case: Case, shown: _Shown, request: Request, destroyed: str) -> str:
+    """Within one life a copy never goes back, so what counts is what the lives before it had been shown. That the destroyed
+    object was being deleted already is no other wish."""
     newest: dict[str, Belief] = {}
     for belief in request.beliefs:
         if belief.key not in newest or newest[belief.key].revision < belief.revision:
             newest[belief.key] = belief
     for belief in newest.values():
         seen = shown.before(request.process, request.incarnation, belief.key)
-        if seen > belief.revision and (what := _difference(case, belief, seen)):
+        if seen > belief.revision and (what := _difference(case, belief, seen, belief.key == destroyed)):
             return (
                 f"on the word of {belief.key} at {belief.revision}, from {belief.server}; a life before it had been shown"
                 f" {seen}, with another {what}"
@@ -157,7 +172,7 @@ def _of_the_past(case: Case, shown: _Shown, request: Request) -> str:
     return ""
 
 
-def _difference(case: Case, belief: Belief, seen: int) -> str:
+def _difference(case: Case, belief: Belief, seen: int, is_destroyed: bool) -> str:
     """What of its wishes an object changed from the version believed to the one that had been seen; "" for nothing."""
     prefix = _prefix_of(case, belief.key)
     if prefix is None:
@@ -167,7 +182,8 @@ def _difference(case: Case, belief: Belief, seen: int) -> str:
     if NONE in numbers:
         return ""
     one, other = (_wishes(truth.objects[number].parse()) for number in numbers)
-    return next((name for name in one if one[name] != other[name]), "")
+    told = (name for name in one if not (is_destroyed and name == "deletionTimestamp"))
+    return next((name for name in told if one[name] != other[name]), "")
 
 
 def _wishes(obj: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from operator import sub
 
 from .._history import EndReason
-from ._case import Reading, Stream
+from ._case import Case, Reading, Stream
 from ._judge import Judge
 from ._verdict import Tally
 
@@ -17,8 +17,13 @@ DELAY_MAX_S = 1.0
 time a second is far above what the path takes and far below what a blocked publisher costs."""
 
 
-def isolated(delay_max_s: float = DELAY_MAX_S) -> Judge:
-    """The judge that allows `delay_max_s` from the write of an event, or the opening of its watch if later, to its receipt."""
+def isolated(delay_max_s: float = DELAY_MAX_S, *, hurt_share_max: float = 0.0) -> Judge:
+    """The judge that allows `delay_max_s` from the write of an event, or the opening of its watch if later, to its receipt.
+
+    Args:
+        hurt_share_max: of the light clients that are not slow, so many may be late, evicted or expired all the same. Theirs is
+            counted from when their server had the event and they were free to take it: all before that is not the fan-out's doing.
+    """
 
     def of_client(reading: Reading, tally: Tally) -> None:
         if reading.client.slow:
@@ -31,7 +36,21 @@ def isolated(delay_max_s: float = DELAY_MAX_S) -> Judge:
         "Isolated",
         "a watcher that keeps up gets every event in time and never expires, however slow others are",
         of_client=of_client,
+        of_caches=lambda case, tally: _light(case, tally, delay_max_s, hurt_share_max),
     )
+
+
+def _light(case: Case, tally: Tally, delay_max_s: float, hurt_share_max: float) -> None:
+    prompt = [light for light in case.history.acts.light if not light.slow]
+    tally.checked(len(prompt))
+    late = [light for light in prompt if light.lag_max_s > delay_max_s]
+    hurt = [light for light in prompt if light.evicted or light.expired or light.lag_max_s > delay_max_s]
+    if len(hurt) > hurt_share_max * len(prompt):
+        evicted, expired = sum(light.evicted for light in hurt), sum(light.expired for light in hurt)
+        facts = f"{len(hurt)} of {len(prompt)} light clients that keep up were hurt, and {hurt_share_max:.0%} may be: they were"
+        facts += f" evicted {evicted} times and expired {expired} times; {len(late)} got something more than {delay_max_s:g} s"
+        facts += f" late, at most {max(light.lag_max_s for light in prompt):.3f} s"
+        tally.broke(hurt[0].name, facts, revision=0, at_s=case.history.acts.phases.end_s)
 
 
 def _not_expired(reading: Reading, stream: Stream, tally: Tally) -> None:

@@ -16,8 +16,12 @@ LIVELY_S = 180.0
 # ---- Lively --------------------------------------------------------------------------------------------------------
 
 
-def lively(within_s: float = LIVELY_S) -> Judge:
-    """The judge that allows `within_s` from a change, or from the end of faults, to its being heard of."""
+def lively(within_s: float = LIVELY_S, *, waits_max_s: float | None = None) -> Judge:
+    """The judge that allows `within_s` from a change, or from the end of faults, to its being heard of.
+
+    Args:
+        waits_max_s: a light client may be without a watch for so long at a time, whatever goes wrong; None: for ever.
+    """
 
     def of_client(reading: Reading, tally: Tally) -> None:
         for stream in reading.streams:
@@ -28,7 +32,21 @@ def lively(within_s: float = LIVELY_S) -> Judge:
         "Lively",
         "a watch whose objects change hears of it, or ends, within a bounded time",
         of_client=of_client,
+        of_caches=None if waits_max_s is None else lambda case, tally: _waits(case, tally, waits_max_s),
     )
+
+
+def _waits(case: Case, tally: Tally, waits_max_s: float) -> None:
+    end_s = case.history.acts.phases.end_s
+    lights = case.history.acts.light
+    tally.checked(len(lights))
+    waited = [light for light in lights if light.waited_s(end_s) > waits_max_s]
+    if waited:
+        worst = max(waited, key=lambda light: light.waited_s(end_s))
+        facts = f"{len(waited)} of {len(lights)} light clients had no watch for more than {waits_max_s:g} s at a time,"
+        facts += f" this one for {worst.waited_s(end_s):g} s, in which it was told {worst.refused} times that what it had listed"
+        facts += " is too old to be watched from"
+        tally.broke(worst.name, facts, revision=0, at_s=end_s)
 
 
 def _hears(reading: Reading, stream: Stream, tally: Tally, within_s: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cacher.controllers._workload_objects import rfc3339
+from cacher.controllers._times import rfc3339
 from cacher.controllers._workload_pods import PodView, view_of
 
 JSONObject = dict[str, Any]

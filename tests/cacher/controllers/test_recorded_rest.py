@@ -10,7 +10,7 @@ import pytest
 from cacher.controllers._deployment_decision import plan_deployment
 from cacher.controllers._deployment_revisions import find_new, new_set
 from cacher.controllers._replica_set_decision import plan_replica_set, replica_set_status
-from cacher.controllers._workload_objects import unix_of
+from cacher.controllers._times import unix_of
 from cacher.controllers._workload_pods import view_of
 from tests.cacher.controllers import recorded
 

@@ -53,7 +53,7 @@ from cacher.simulation import (
     draw,
     play,
 )
-from cacher.simulation._faults import AnyAction, AnyTrigger, kind_of, leaves, tell
+from cacher.simulation._faults import AnyAction, AnyTrigger, kind_of, leaves, tell_fault
 from cacher.simulation._history import Ended, EndReason, Received
 from cacher.simulation._swarm import Moment, Survey, draw_faults, draw_topology
 from reflector import Functions
@@ -293,7 +293,7 @@ def test_what_lasts_until_something_is_mended_then():
 def test_a_fault_goes_through_json_and_is_told_in_words(kind: Kind):
     fault = Fault(Later(Upon("received", PARENTS, who="watcher"), 2.0), DONE[kind][0], 3.0, At(9.0))
     assert msgspec.json.decode(msgspec.json.encode(fault), type=Fault) == fault
-    assert tell(fault).startswith(f"2 s after upon received by watcher #1 {PARENTS}: {kind}")
+    assert tell_fault(fault).startswith(f"2 s after upon received by watcher #1 {PARENTS}: {kind}")
 
 
 def test_every_action_has_its_kind():

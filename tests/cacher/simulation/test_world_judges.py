@@ -35,6 +35,7 @@ from cacher.simulation.judges import (
     ALL_JUDGES,
     BOOKMARKABLE,
     COALESCE_PROOF,
+    CONDITIONAL,
     CONVERGENT,
     CRASH_PROOF,
     FRESH,
@@ -144,6 +145,7 @@ def honest() -> Book:
     book.ended()
     book.opened(4, 91.0)
     gone = book.delete(5, "two", request=book.request("delete", "two", Belief(f"{PODS}a/two", "u2", 3)))
+    book.acts.requests[-1].uid, book.acts.requests[-1].version = "u2", "3"
     book.got(gone, at_s=120.0)
     book.got(bookmark(5), at_s=390.0)
     for kind, event in (("add", one), ("add", two), ("add", three), ("delete", gone)):
@@ -306,6 +308,27 @@ def makes_more_though_fewer_are_wanted(book: Book) -> None:
     book.write(11, "child-3", "u9", metadata=owned)
 
 
+def limited(book: Book, verb: str, name: str, *, uid: str = "", version: int = 0) -> int:
+    """The number of a request that is limited to a uid, or a version."""
+    number = book.request(verb, name)
+    request = book.acts.requests[number]
+    request.uid, request.version = uid, str(version or "")
+    return number
+
+
+def deletes_another_than_the_uid_says(book: Book) -> None:
+    book.delete(8, "one", request=limited(book, "delete", "one", uid="u0"))
+
+
+def updates_another_version_than_it_read(book: Book) -> None:
+    book.write(8, "one", "u1")
+    book.write(9, "one", "u1", request=limited(book, "update", "one", version=2))
+
+
+def makes_what_was_to_be_updated(book: Book) -> None:
+    book.write(8, "new", "u9", request=limited(book, "update", "new", version=2))
+
+
 def writes_without_end(book: Book) -> None:
     number = book.request("update", "one")
     book.write(8, "one", "u1", request=number)
@@ -323,6 +346,9 @@ DEEDS: list[tuple[Judge, Callable[[Book], None]]] = [
     (CONVERGENT, keeps_a_copy_that_differs),
     (CONVERGENT, never_converges),
     (FRUGAL, lists_too_often),
+    (CONDITIONAL, deletes_another_than_the_uid_says),
+    (CONDITIONAL, updates_another_version_than_it_read),
+    (CONDITIONAL, makes_what_was_to_be_updated),
     (PAIRED, adds_twice),
     (PAIRED, updates_what_never_was),
     (PAIRED, tells_another_object_as_an_update),
@@ -373,6 +399,35 @@ def test_what_was_made_while_its_parent_was_there_may_go_after_it():
     assert NO_STALE_DESTRUCTION.judge(book.history).held
 
 
+def test_what_says_that_it_belongs_to_the_one_believed_may_go_though_it_was_made_after_its_end():
+    """A life that knew nothing of the parent's end made an orphan, and the next one takes it away."""
+    for owner, holds in (("p1", True), ("p2", False)):
+        book = honest()
+        book.write(8, "cr", "p1")
+        book.delete(9, "cr")
+        book.write(10, "cr-child", "c1", metadata={"ownerReferences": [{"uid": owner}]})
+        book.delete(11, "cr-child", request=book.request("delete", "cr-child", Belief(f"{PODS}a/cr", "p1", 8)))
+        assert NO_STALE_DESTRUCTION.judge(book.history).held is holds
+
+
+def test_what_was_being_deleted_already_may_be_deleted_by_who_has_yet_to_see_that():
+    for of_victim in (True, False):
+        book = honest()
+        ending = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+        victim, other = book.write(8, "victim", "v"), book.write(9, "other", "o")
+        believed = victim if of_victim else other
+        newer = (
+            book.write(10, "victim", "v", metadata=ending)
+            if of_victim
+            else book.write(10, "other", "o", metadata=ending)
+        )
+        book.client("c", 2)
+        book.got(victim, other, newer, at_s=200.0)
+        number = book.request("delete", "victim", Belief(believed.key, believed.object.uid, believed.revision), life=2)
+        book.delete(11, "victim", request=number)
+        assert NO_STALE_DESTRUCTION.judge(book.history).held is of_victim
+
+
 def test_a_write_whose_reasons_nobody_knows_is_not_judged():
     book = honest()
     book.delete(8, "one", request=book.request("delete", "one"))
@@ -408,6 +463,15 @@ def test_what_two_faultless_runs_disagree_on_is_not_compared():
     misses_what_was_merged(book)
     book.acts.reference = EndState({"a": b"{}"}, {"a": 1}, {}, unstable=("a",))
     assert COALESCE_PROOF.judge(book.history).violations == ()
+
+
+def test_a_deletion_in_two_writes_is_limited_to_the_version_of_the_first():
+    """The deletion timestamp first: what is then taken away is of a later version."""
+    book = honest()
+    number = limited(book, "delete", "one", uid="u1", version=2)
+    book.write(8, "one", "u1", request=number, metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
+    book.delete(9, "one", request=number)
+    assert CONDITIONAL.judge(book.history).held
 
 
 @pytest.mark.parametrize("lists_max", [1, 2])

@@ -7,8 +7,11 @@ import pytest
 import trio
 
 from cacher.simulation import (
+    At,
     Create,
     Delete,
+    Fault,
+    HalfOpen,
     NotConverged,
     Patch,
     Scenario,
@@ -233,6 +236,29 @@ def test_a_world_in_which_somebody_writes_for_ever_does_not_settle():
     assert result.outcome == "not-converged"
     assert set(result.broken) == {"Convergent", "Settles"}
     assert "restless wrote" in result.verdict("Settles").violations[0].message
+
+
+def test_a_world_is_judged_only_when_what_was_learnt_last_could_be_acted_upon():
+    """A watch that nobody is at the other end of is given up after a minute; what it then brings is acted upon 10 s later."""
+
+    async def answers(site: Site) -> None:
+        informers = site.informers()
+        seen = informers.informer("v1", "configmaps").lister
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(informers.run)
+            while seen.find("late", "default") is None:
+                await trio.sleep(0.5)
+            await trio.sleep(10)
+            await site.client.resource("v1", "configmaps").create(config_map("answer"), "default")
+            await trio.sleep_forever()
+
+    def start(world: World, variant: str) -> None:
+        world.at_rest(lambda world: "" if len(world.objects(PARENTS)) == 2 else "nobody answered")
+        world.start(answers, name="answers")
+
+    scenario = alone([Wait(5.0), Create(PARENTS, config_map("late"))], script=(Fault(At(2), HalfOpen("answers", "*")),))
+    result = run_seed(msgspec.structs.replace(scenario, start=start), 0, "only", hunting=False)
+    assert (result.outcome, result.facts) == ("held", ())
 
 
 def test_a_program_that_fails_is_told_and_started_again():
