@@ -12,10 +12,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHONHASHSEED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test long check bench clean pins
+.PHONY: help run test long check bench bench-peers clean pins
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1|/p' Makefile | while IFS='|' read -r target what; do printf '  make %-6s %s\n' "$$target" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' Makefile | while IFS='|' read -r target what; do printf '  make %-11s %s\n' "$$target" "$$what"; done
 
 run: .venv/run.done ## replay a real cluster's rollout through the cacher, to 1,000 clients (ARGS="--clients 50")
 	@$(BIN)/watchcache trace rollout $(ARGS)
@@ -35,8 +35,12 @@ check: .venv/dev.done ## format, lint, types, who may import whom, banned calls,
 	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/python -m pytest --quiet tests/test_project.py tests/test_imports.py
 
-bench: .venv/run.done ## the figures of this machine: events/s through the whole path
+bench: .venv/dev.done ## the figures of this machine, and beside Kubernetes' own (ARGS="--only peers --publish" writes docs/performance.md)
 	@$(BIN)/python -m benchmarks $(ARGS)
+	@$(if $(ARGS),,$(BIN)/python -m benchmarks --only peers --publish)
+
+bench-peers: ## build what `make bench` puts ours beside, with Go: Kubernetes' own (ARGS="cacher clientgo": not all of it)
+	@.ci/bench-peers $(ARGS)
 
 pins: ## write constraints.txt anew, from pyproject.toml, at the newest versions
 	@PYTHON=$(PYTHON) .ci/pins

@@ -1,4 +1,7 @@
-"""`python -m benchmarks [--runs N] [--only TEXT] [--json FILE] [--html FILE] [--quick]`: the table of this machine."""
+"""`python -m benchmarks [--runs N] [--only TEXT] [--json FILE] [--html FILE] [--quick]`: the tables of this machine.
+
+`--only peers`, or `--only "peers: lists"`, is the table beside Kubernetes' own alone, which `benchmarks.beside` makes.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +52,9 @@ from ._worlds import (
     plan_cases,
     world_cases,
 )
+from .beside.__main__ import measure as measure_beside
+from .beside.__main__ import publish
+from .beside._report import keep
 
 PIPED_WIDTH = 130
 """Columns where nobody's terminal says how many there are: every row of the table in one line."""
@@ -57,6 +63,13 @@ PIPED_WIDTH = 130
 def main() -> None:
     """Run every case several times, interleaved, and print medians with their spread."""
     options = _options()
+    if options.only.startswith("peers"):
+        beside = measure_beside(Console(width=200), runs=min(options.runs, 3), only=options.only, quick=options.quick)
+        if options.json:
+            keep(Path(options.json), beside)
+        if options.publish:
+            publish(beside, Console(width=200))
+        return
     rows = [case for case in cases(quick=options.quick) if options.only in case.name]
     lists = [sized for sized in sizes(quick=options.quick) if options.only in sized.name]
     disks = [case for case in durables(quick=options.quick) if options.only in case.name]
@@ -73,7 +86,7 @@ def main() -> None:
         case: [] for case in http_cases(quick=options.quick) if options.only in case.name
     }
     lived: dict[Alive, list[Lived]] = {
-        case: [] for case in alive_cases(quick=options.quick) if options.only in case.name
+        case: [] for case in alive_cases(quick=options.quick, full=options.full) if options.only in case.name
     }
     rolled: dict[Rollout, list[Rolled]] = {
         case: [] for case in rollouts(options.cluster, quick=options.quick) if options.only in case.name
@@ -206,6 +219,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", metavar="FILE", help="write every run to FILE")
     parser.add_argument("--html", metavar="FILE", help="write the tables to FILE as a page")
     parser.add_argument("--quick", action="store_true", help="a tenth of the events: does it run?")
+    parser.add_argument("--full", action="store_true", help="the cluster of 5,000 nodes and 50,000 pods too: hours")
+    parser.add_argument(
+        "--publish", action="store_true", help="with the peers: keep raw runs, write docs/performance.md"
+    )
     parser.add_argument(
         "--cluster",
         default=USUAL,

@@ -82,23 +82,25 @@ def measure_part(part: Part) -> list[Rate]:
 async def _queue(count: int) -> list[Rate]:
     keys = [f"namespace-{number % NAMESPACES}/pod-{number}" for number in range(count)]
     return [
-        _rate("queue: add, get, done, one key at a time", count, lambda: _in_turn(keys)),
-        _rate(f"queue: the same, {count:,} keys deep", count, lambda: _deep(keys)),
-        _rate(f"queue: the same, {count:,} keys of 10 priorities", count, lambda: _deep(keys, priorities=10)),
+        _rate("queue: add, get, done, one key at a time", count, lambda: in_turn(keys)),
+        _rate(f"queue: the same, {count:,} keys deep", count, lambda: deep(keys)),
+        _rate(f"queue: the same, {count:,} keys of 10 priorities", count, lambda: deep(keys, priorities=10)),
         _rate(f"queue: add_after, {count:,} keys, until all are ready", count, lambda: _delayed(keys)),
         _rate("queue: add_rate_limited and forget", count, lambda: _limited(keys)),
         await _handed_over(keys),
     ]
 
 
-def _in_turn(keys: list[str]) -> None:
+def in_turn(keys: list[str]) -> None:
+    """Add, get and done, a key at a time."""
     queue = WorkQueue[str]()
     for key in keys:
         queue.add(key)
         queue.done(queue.get_nowait())
 
 
-def _deep(keys: list[str], *, priorities: int = 1) -> None:
+def deep(keys: list[str], *, priorities: int = 1) -> None:
+    """All keys are added before the first is taken."""
     queue = WorkQueue[str]()
     for number, key in enumerate(keys):
         queue.add(key, priority=number % priorities)

@@ -76,7 +76,8 @@ def measure_http(case: HTTPCase, *, seed: int = 0) -> HTTPMeasured:
     return trio.run(_watched if case.watches else _listed, case, seed)
 
 
-def _object(name: str, step: int = 0) -> bytes:
+def event_object(name: str, step: int = 0) -> bytes:
+    """A ConfigMap of EVENT_BYTES, as it is stored."""
     meta = {"name": name, "namespace": "default", "uid": "5f1c3c1e-2d0e-4c52-9d4b-0c9c5a6b7d8e"}
     whole = {"apiVersion": "v1", "data": {"k": f"{step:06d}"}, "kind": "ConfigMap", "metadata": meta}
     size = len(msgspec.json.encode(whole))
@@ -88,7 +89,7 @@ def _puts(case: HTTPCase) -> list[list[Put]]:
     """What is written together: its events come together."""
     joined = case.joined or 1
     return [
-        [Put(b"/registry/configmaps/default/c%d" % at, _object(f"c{at}", step)) for at in range(joined)]
+        [Put(b"/registry/configmaps/default/c%d" % at, event_object(f"c{at}", step)) for at in range(joined)]
         for step in range(case.events // joined)
     ]
 
@@ -102,38 +103,45 @@ async def _watched(case: HTTPCase, seed: int) -> HTTPMeasured:
     async with cacher.open_cluster(random=random) as cluster:
         tls = _context() if case.is_tls else None
         async with open_server(cluster, random=random, unix=time.time, tls=tls) as server:
-            kind = "tls" if case.is_tls else "plain"
-            words = [str(server.addresses[0][1]), kind, str(case.watches), str(case.events), f"{PATH}?watch=1"]
-            command = [sys.executable, "-m", "benchmarks._http_reader", *words]
-            reader = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
+            reader = await start_reader(server.addresses[0][1], case, f"{PATH}?watch=1")
             assert reader.stdout is not None
-            await _said(reader.stdout, b"ready\n")
-            await trio.sleep(0.2)
             writes = _puts(case)
             cpu, began = time.process_time(), time.perf_counter()
             for puts in writes:
                 await cluster.etcd.txn(success=puts)
                 if case.joined:
                     await trio.testing.wait_all_tasks_blocked()
-            await _said(reader.stdout, b"done\n")
+            await said(reader.stdout, b"done\n")
             spent, elapsed = time.process_time() - cpu, time.perf_counter() - began
             await reader.wait()
     deliveries = case.watches * case.events
     return HTTPMeasured(spent / deliveries * 1e6, deliveries / elapsed)
 
 
-async def _said(stream: trio.abc.ReceiveStream, word: bytes) -> None:
-    said = b""
-    while said != word:
-        said += await stream.receive_some(len(word) - len(said))
-        assert word.startswith(said), said
+async def start_reader(port: int, case: HTTPCase, path: str, *token: str) -> trio.Process:
+    """The process that reads; its watches are open, and what began them has been sent."""
+    words = [str(port), "tls" if case.is_tls else "plain", str(case.watches), str(case.events), path, *token]
+    command = [sys.executable, "-m", "benchmarks._http_reader", *words]
+    reader = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
+    assert reader.stdout is not None
+    await said(reader.stdout, b"ready\n")
+    await trio.sleep(0.2)
+    return reader
+
+
+async def said(stream: trio.abc.ReceiveStream, word: bytes) -> None:
+    """Return once a process has said a word."""
+    heard = b""
+    while heard != word:
+        heard += await stream.receive_some(len(word) - len(heard))
+        assert word.startswith(heard), heard
 
 
 async def _listed(case: HTTPCase, seed: int) -> HTTPMeasured:
     random = Random(seed)
     async with cacher.open_cluster(random=random) as cluster:
         for number in range(case.events):
-            await cluster.etcd.put(f"/registry/configmaps/default/c{number:05}", _object(f"c{number:05}"))
+            await cluster.etcd.put(f"/registry/configmaps/default/c{number:05}", event_object(f"c{number:05}"))
         async with open_server(cluster, random=random, unix=time.time) as server:
             spent, elapsed = [], []
             for _ in range(LISTS + 1):

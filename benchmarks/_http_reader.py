@@ -1,12 +1,13 @@
 """Who reads while `_http` measures: a process of its own, so that its CPU is not the server's.
 
-    python -m benchmarks._http_reader PORT tls|plain WATCHES LINES PATH
+    python -m benchmarks._http_reader PORT tls|plain WATCHES LINES PATH [TOKEN]
 
 Opens so many watches, reads until each has begun, prints "ready", reads until all lines came, prints "done".
 """
 
 from __future__ import annotations
 
+import ctypes
 import resource
 import selectors
 import socket
@@ -25,11 +26,13 @@ def raise_limit() -> None:
 
 def main() -> None:
     """See the module."""
-    port, kind, watches, lines, path = sys.argv[1:]
+    port, kind, watches, lines, path, *token = sys.argv[1:]
     raise_limit()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL: it does not outlive who measures
     selector = selectors.DefaultSelector()
     for _ in range(int(watches)):
-        sock = _opened(int(port), kind, path)
+        sock = _opened(int(port), kind, path, *token)
         selector.register(sock, selectors.EVENT_READ)
     print("ready", flush=True)
     left = int(watches) * int(lines)
@@ -43,14 +46,15 @@ def main() -> None:
     print("done", flush=True)
 
 
-def _opened(port: int, kind: str, path: str) -> socket.socket:
+def _opened(port: int, kind: str, path: str, token: str = "") -> socket.socket:
     sock: socket.socket = socket.create_connection(("127.0.0.1", port))
     if kind == "tls":
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         sock = context.wrap_socket(sock)
-    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    bearer = f"Authorization: Bearer {token}\r\n" if token else ""
+    sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{bearer}\r\n".encode())
     head = b""
     while b"\r\n\r\n" not in head:
         head += sock.recv(READ_BYTES)

@@ -130,7 +130,7 @@ def measure_remote(row: Row) -> Ingested:
 
 
 async def _measure(row: Row) -> Ingested:
-    with _server(row.binary) as endpoint:
+    with etcd_server(row.binary) as endpoint:
         async with open_remote_etcd(endpoint, random=Random(1), opening_s=OPENING_S) as etcd:
             if row.is_list:
                 return await _measure_list(etcd, endpoint, row)
@@ -139,7 +139,7 @@ async def _measure(row: Row) -> Ingested:
 
 
 @contextlib.contextmanager
-def _server(binary: str) -> Iterator[str]:
+def etcd_server(binary: str) -> Iterator[str]:
     """An etcd of one member, empty; killed when the context ends. Its log is shown where that is by an exception."""
     with tempfile.TemporaryDirectory() as directory:
         client, peer = (f"http://127.0.0.1:{port}" for port in _free_ports(2))

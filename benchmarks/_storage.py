@@ -150,7 +150,7 @@ async def _measure(objects: int, seed: int) -> list[Row]:
             metrics=EtcdMetrics(counted, resource="pods"),
         )
         gc.collect()
-        before = _rss_bytes()
+        before = rss_bytes()
         began = time.perf_counter()
         cached = CacherStorage(
             below, random=random, indexed=("spec.nodeName",), metrics=CacheMetrics(counted, resource="pods")
@@ -158,7 +158,7 @@ async def _measure(objects: int, seed: int) -> list[Row]:
         async with _running(cached) as storage:
             start_s = time.perf_counter() - began
             gc.collect()
-            rows = [Row("cache start *", start_s), Row("memory an object", (_rss_bytes() - before) / objects)]
+            rows = [Row("cache start *", start_s), Row("memory an object", (rss_bytes() - before) / objects)]
             for name, call in _calls(storage, below, objects, random):
                 rows.append(await _row(name, call))
             lists = counted.snapshot().value("etcd_requests_total", operation="list")
@@ -351,16 +351,17 @@ def _measure_history(objects: int) -> list[Row]:
     cache = WatchCache(ring=Ring(), clock=lambda: 0.0, indexed=("spec.nodeName",))
     cache.replace(Replacement(tuple(changed(number, 1) for number in range(objects)), 1, ()))
     gc.collect()
-    before = _rss_bytes()
+    before = rss_bytes()
     for revision in range(2, objects + 2):
         event = Event(EventType.MODIFIED, changed(revision * 7919 % objects, revision), revision)
         cache.apply(Changes((event,), revision))
     gc.collect()
     assert len(cache.ring) == objects
-    return [Row("memory an event of history", (_rss_bytes() - before) / objects)]
+    return [Row("memory an event of history", (rss_bytes() - before) / objects)]
 
 
-def _rss_bytes() -> int:
+def rss_bytes() -> int:
+    """What this process has in memory."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 

@@ -222,8 +222,11 @@ DOORS = {
         "cacher/simulation/properties/_machine.py",
         "cacher/simulation/properties/_strategies.py",
     ],
+    "matplotlib": ["benchmarks/beside/_plots.py"],
     "rich": [
         "benchmarks/__main__.py",
+        "benchmarks/beside/__main__.py",
+        "benchmarks/beside/_report.py",
         "cacher/simulation/_live_view.py",
         "cacher/simulation/_progress.py",
         "cacher/simulation/_render.py",

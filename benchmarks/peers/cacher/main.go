@@ -1,15 +1,20 @@
-// The real Kubernetes Cacher, fed in process: what `python -m benchmarks --only fan-out` is put beside.
+// The real Kubernetes Cacher, fed in process: what `python -m benchmarks --only peers` is put beside.
 //
 // One run a process, one line of JSON on standard output:
 //
-//	cacher -select all -watchers 1000 -burst 250 -events 20000
+//	cacher -select all -watchers 1000 -burst 250 -events 20000     fan-out
+//	cacher -select all -watchers 1000 -rate 10000 -events 30000    the same, paced: how late each event is
+//	cacher -lists 100000                                           lists of so many objects
+//	cacher -memory 100000 -watchers 1000                           what so many objects take
 //
 // A feeder hands over ready pods of 1 KB, all updates, `burst` at a time, and is never more than two bursts ahead of the
 // slowest watcher (burst 0: as fast as they are taken). Each watcher is a goroutine that loops over its events and reads
-// their resourceVersion. The history is full before the clock starts.
+// their resourceVersion. The history is full before the clock starts. With -decode each event is decoded from the bytes of
+// a store first, as in a real server; -pods has pods of another size, a JSON object a line.
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,6 +35,8 @@ import (
 	kruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	jsonserializer "k8s.io/apimachinery/pkg/runtime/serializer/json"
+	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/cacher"
@@ -55,13 +62,18 @@ type result struct {
 	CPU        float64 `json:"cpu_s"`
 	Deliveries int64   `json:"deliveries"`
 	Ended      int64   `json:"ended"`
+	EndedSlow  int64   `json:"ended_slow"`
 	P50        float64 `json:"p50_s"`
 	P99        float64 `json:"p99_s"`
 	HeapObject float64 `json:"heap_bytes_per_object,omitempty"`
 	HeapEvent  float64 `json:"heap_bytes_per_event,omitempty"`
 	HeapWatch  float64 `json:"heap_bytes_per_watch,omitempty"`
-	Go         string  `json:"go"`
-	Apiserver  string  `json:"apiserver"`
+	Heap       float64 `json:"heap_bytes,omitempty"`
+
+	Lists map[string]float64 `json:"lists_s,omitempty"`
+
+	Go        string `json:"go"`
+	Apiserver string `json:"apiserver"`
 }
 
 // source is the store below the cacher: a list of what there is, and one watch that the feeder writes.
@@ -70,11 +82,17 @@ type source struct {
 	pods   []*v1.Pod
 	at     uint64
 	stream chan watch.Event
+
+	now      atomic.Uint64 // the newest revision
+	isClosed atomic.Bool   // to further lists: they are for the cache to answer
 }
 
 func (s *source) Versioner() storage.Versioner { return storage.APIObjectVersioner{} }
 
 func (s *source) GetList(_ context.Context, _ string, _ storage.ListOptions, into kruntime.Object) error {
+	if s.isClosed.Load() {
+		return errors.New("a list passed the cache by")
+	}
 	list := into.(*v1.PodList)
 	for _, pod := range s.pods {
 		list.Items = append(list.Items, *pod)
@@ -97,24 +115,46 @@ func (s *source) RequestWatchProgress(context.Context) error          { return n
 func (s *source) EnableResourceSizeEstimation(storage.KeysFunc) error { return nil }
 func (s *source) CompactRevision() int64                              { return 0 }
 func (s *source) GetCurrentResourceVersion(context.Context) (uint64, error) {
-	return s.at, nil
+	return max(s.at, s.now.Load()), nil
+}
+
+// asked is what one process is to measure.
+type asked struct {
+	selects  string
+	watchers int
+	burst    int
+	events   int
+	slow     int
+	rate     int
+	objects  int
+	pods     string
+	decode   string
 }
 
 func main() {
-	selects := flag.String("select", "all", "all, node, namespace, label: what each watcher selects by")
-	watchers := flag.Int("watchers", 100, "watchers")
-	burst := flag.Int("burst", 250, "events that are handed over at once; 0: as fast as they are taken")
-	events := flag.Int("events", 20_000, "events measured")
-	slow := flag.Int("slow", 0, "one watcher in so many handles each event a hundred times slower than it arrives")
+	var what asked
+	flag.StringVar(&what.selects, "select", "all", "all, node, namespace, label: what each watcher selects by")
+	flag.IntVar(&what.watchers, "watchers", 100, "watchers")
+	flag.IntVar(&what.burst, "burst", 250, "events that are handed over at once; 0: as fast as they are taken")
+	flag.IntVar(&what.events, "events", 20_000, "events measured")
+	flag.IntVar(&what.slow, "slow", 0, "one watcher in so many handles each event a hundred times slower than it arrives")
+	flag.IntVar(&what.rate, "rate", 0, "events a second, one at a time, however far behind the watchers are; 0: by -burst")
+	flag.IntVar(&what.objects, "objects", podsAtLeast, "pods, at least")
+	flag.StringVar(&what.pods, "pods", "", "a file of pods, a JSON object a line, instead of those of 1 KB")
+	flag.StringVar(&what.decode, "decode", "", "json, protobuf: decode every event; by default pods are handed over ready")
 	memory := flag.Int("memory", 0, "measure memory with so many objects instead")
+	lists := flag.Int("lists", 0, "measure lists of so many objects instead")
 	flag.Parse()
 	klog.SetOutput(nowhere{})
 	klog.LogToStderr(false)
-	if *memory > 0 {
-		show(measureMemory(*memory, *watchers))
-		return
+	switch {
+	case *memory > 0:
+		show(measureMemory(*memory, what.watchers))
+	case *lists > 0:
+		show(measureLists(*lists))
+	default:
+		show(measure(what))
 	}
-	show(measure(*selects, *watchers, *burst, *events, *slow))
 }
 
 type nowhere struct{}
@@ -148,19 +188,25 @@ func pod(number, groups int) *v1.Pod {
 	return made
 }
 
-func newCacher(below *source) *cacher.Cacher {
+// attributes are what pods are selected by, as the registry of a real server names them.
+func attributes(obj kruntime.Object) (labels.Set, fields.Set, error) {
+	found := obj.(*v1.Pod)
+	return found.Labels, fields.Set{
+		"metadata.name": found.Name, "metadata.namespace": found.Namespace, nodeField: found.Spec.NodeName,
+		"spec.restartPolicy": string(found.Spec.RestartPolicy), "spec.schedulerName": found.Spec.SchedulerName,
+		"spec.serviceAccountName": found.Spec.ServiceAccountName, "status.phase": string(found.Status.Phase),
+		"status.podIP": found.Status.PodIP, "status.nominatedNodeName": found.Status.NominatedNodeName,
+	}, nil
+}
+
+func newScheme() *kruntime.Scheme {
 	scheme := kruntime.NewScheme()
 	must(v1.AddToScheme(scheme))
-	codecs := serializer.NewCodecFactory(scheme)
-	attributes := func(obj kruntime.Object) (labels.Set, fields.Set, error) {
-		found := obj.(*v1.Pod)
-		return found.Labels, fields.Set{
-			"metadata.name": found.Name, "metadata.namespace": found.Namespace, nodeField: found.Spec.NodeName,
-			"spec.restartPolicy": string(found.Spec.RestartPolicy), "spec.schedulerName": found.Spec.SchedulerName,
-			"spec.serviceAccountName": found.Spec.ServiceAccountName, "status.phase": string(found.Status.Phase),
-			"status.podIP": found.Status.PodIP, "status.nominatedNodeName": found.Status.NominatedNodeName,
-		}, nil
-	}
+	return scheme
+}
+
+func newCacher(below *source) *cacher.Cacher {
+	codecs := serializer.NewCodecFactory(newScheme())
 	node := func(obj kruntime.Object) string { return obj.(*v1.Pod).Spec.NodeName }
 	made, err := cacher.NewCacherFromConfig(cacher.Config{
 		Storage: below, Versioner: storage.APIObjectVersioner{}, GroupResource: schema.GroupResource{Resource: "pods"},
@@ -185,14 +231,44 @@ type feeder struct {
 	below  *source
 	next   uint64
 	cacher *cacher.Cacher
+	stored [][]byte // of each pod, where events are decoded
+	codec  kruntime.Serializer
+}
+
+// store keeps each pod as a store has it.
+func (f *feeder) store(form string) {
+	scheme := newScheme()
+	switch form {
+	case "":
+		return
+	case "protobuf":
+		f.codec = protobuf.NewSerializer(scheme, scheme)
+	case "json":
+		f.codec = jsonserializer.NewSerializerWithOptions(jsonserializer.DefaultMetaFactory, scheme, scheme, jsonserializer.SerializerOptions{})
+	default:
+		must(fmt.Errorf("-decode is json or protobuf, not %q", form))
+	}
+	for _, one := range f.below.pods {
+		var written bytes.Buffer
+		must(f.codec.Encode(one, &written))
+		f.stored = append(f.stored, written.Bytes())
+	}
 }
 
 // feed hands over an update of a pod at the next revision.
 func (f *feeder) feed(number int) {
-	changed := *f.below.pods[number]
 	f.next++
+	var changed *v1.Pod
+	if f.codec == nil {
+		copied := *f.below.pods[number]
+		changed = &copied
+	} else {
+		decoded, _, err := f.codec.Decode(f.stored[number], nil, &v1.Pod{})
+		must(err)
+		changed = decoded.(*v1.Pod)
+	}
 	changed.ResourceVersion = strconv.FormatUint(f.next, 10)
-	f.below.stream <- watch.Event{Type: watch.Modified, Object: &changed}
+	f.below.stream <- watch.Event{Type: watch.Modified, Object: changed}
 }
 
 func (f *feeder) waitUntilTaken() {
@@ -228,15 +304,34 @@ type counter struct {
 	_     [48]byte // a cache line of its own
 }
 
-func measure(selects string, watchers, burst, events, slow int) result {
+func podsOf(what asked, groups int) []*v1.Pod {
+	if what.pods == "" {
+		made := make([]*v1.Pod, max(what.objects, groups))
+		for number := range made {
+			made[number] = pod(number, groups)
+		}
+		return made
+	}
+	file, err := os.Open(what.pods)
+	must(err)
+	defer file.Close()
+	var made []*v1.Pod
+	for decoder := json.NewDecoder(file); decoder.More(); {
+		one := &v1.Pod{}
+		must(decoder.Decode(one))
+		one.ResourceVersion = strconv.Itoa(len(made) + 1)
+		made = append(made, one)
+	}
+	return made
+}
+
+func measure(what asked) result {
+	selects, watchers, events := what.selects, what.watchers, what.events
 	groups := 1
 	if selects != "all" {
 		groups = max(watchers, 1)
 	}
-	below := &source{stream: make(chan watch.Event)}
-	for number := range max(podsAtLeast, groups) {
-		below.pods = append(below.pods, pod(number, groups))
-	}
+	below := &source{stream: make(chan watch.Event), pods: podsOf(what, groups)}
 	below.at = uint64(len(below.pods))
 	made := newCacher(below)
 	feeding := &feeder{below: below, next: below.at, cacher: made}
@@ -244,52 +339,74 @@ func measure(selects string, watchers, burst, events, slow int) result {
 		feeding.feed(number % len(below.pods))
 	}
 	feeding.waitUntilTaken()
+	feeding.store(what.decode)
 
 	counters := make([]counter, watchers)
 	stamps := make([]atomic.Int64, events) // when each event was handed over, ns
 	first := feeding.next
 	var sampled []float64
-	sampling := make(chan float64, 1<<16)
+	sampling := make(chan float64, 1<<18)
+	pause := 10 * time.Millisecond
+	if what.rate > 0 {
+		pause = 100 * time.Second / time.Duration(what.rate)
+	}
 	for number := range watchers {
 		opts := options(selects, number)
 		opts.ResourceVersion = strconv.FormatUint(feeding.next, 10)
 		opened, err := made.Watch(context.Background(), prefix, opts)
 		must(err)
-		isSlow := slow > 0 && number%slow == 0
-		go consume(opened, &counters[number], number == watchers-1, isSlow, first, stamps, sampling)
+		mine := consumer{opened: opened, mine: &counters[number], isSampled: number == watchers-1, first: first}
+		if what.slow > 0 && number%what.slow == 0 {
+			mine.pause = pause
+		}
+		go mine.run(stamps, sampling)
 	}
 	wanted := make([]int64, watchers) // of each watcher, so far
 	began, cpu := time.Now(), cpuSeconds()
 	for fed := 0; fed < events; {
-		size := burst
+		size := what.burst
 		if size == 0 {
 			size = 1000
 		}
+		if what.rate > 0 {
+			size = 1
+			due := began.Add(time.Duration(fed) * time.Second / time.Duration(what.rate))
+			if ahead := time.Until(due); ahead > 0 {
+				time.Sleep(ahead)
+			}
+			stamps[fed].Store(due.UnixNano())
+		}
 		for range min(size, events-fed) {
 			number := (fed * 7919) % len(below.pods)
-			stamps[fed].Store(time.Now().UnixNano())
-			feeding.feed(number)
-			if selects == "all" {
-				fed++
-				continue
+			if what.rate == 0 {
+				stamps[fed].Store(time.Now().UnixNano())
 			}
-			wanted[number%groups]++
+			feeding.feed(number)
+			if selects != "all" {
+				wanted[number%groups]++
+			}
 			fed++
 		}
-		if burst > 0 && slow == 0 {
-			waitFor(counters, wanted, selects == "all", int64(fed), int64(2*burst))
+		if what.burst > 0 && what.slow == 0 && what.rate == 0 {
+			waitFor(counters, wanted, selects == "all", int64(fed), int64(2*what.burst))
 		}
 	}
 	feeding.waitUntilTaken()
-	if slow == 0 {
+	if what.slow == 0 {
 		waitFor(counters, wanted, selects == "all", int64(events), 0)
+	} else {
+		time.Sleep(100 * time.Millisecond) // who is healthy has long taken all by then
 	}
-	found := result{Select: selects, Watchers: watchers, Burst: burst, Events: events}
+	found := result{Select: selects, Watchers: watchers, Burst: what.burst, Events: events}
 	found.Seconds, found.CPU = time.Since(began).Seconds(), cpuSeconds()-cpu
 	for number := range counters {
 		found.Deliveries += counters[number].taken.Load()
 		if counters[number].ended.Load() {
-			found.Ended++
+			if what.slow > 0 && number%what.slow == 0 {
+				found.EndedSlow++
+			} else {
+				found.Ended++
+			}
 		}
 	}
 	for {
@@ -308,29 +425,37 @@ func measure(selects string, watchers, burst, events, slow int) result {
 	return found
 }
 
-func consume(opened watch.Interface, mine *counter, isSampled, isSlow bool, first uint64, stamps []atomic.Int64, into chan<- float64) {
+type consumer struct {
+	opened    watch.Interface
+	mine      *counter
+	isSampled bool
+	first     uint64
+	pause     time.Duration // after each event
+}
+
+func (c consumer) run(stamps []atomic.Int64, into chan<- float64) {
 	length := 0
-	for event := range opened.ResultChan() {
+	for event := range c.opened.ResultChan() {
 		found, isObject := event.Object.(metav1.Object)
 		if !isObject {
 			break
 		}
 		version := found.GetResourceVersion()
 		length += len(version)
-		if isSampled {
-			if at, err := strconv.ParseUint(version, 10, 64); err == nil && at > first {
+		if c.isSampled {
+			if at, err := strconv.ParseUint(version, 10, 64); err == nil && at > c.first {
 				select {
-				case into <- float64(time.Now().UnixNano()-stamps[at-first-1].Load()) / 1e9:
+				case into <- float64(time.Now().UnixNano()-stamps[at-c.first-1].Load()) / 1e9:
 				default:
 				}
 			}
 		}
-		mine.taken.Add(1)
-		if isSlow {
-			time.Sleep(10 * time.Millisecond)
+		c.mine.taken.Add(1)
+		if c.pause > 0 {
+			time.Sleep(c.pause)
 		}
 	}
-	mine.ended.Store(true)
+	c.mine.ended.Store(true)
 }
 
 // waitFor returns once no watcher that lives is more than `behind` events back.
@@ -344,52 +469,6 @@ func waitFor(counters []counter, wanted []int64, isAll bool, all, behind int64) 
 			runtime.Gosched()
 		}
 	}
-}
-
-func measureMemory(objects, watchers int) result {
-	before := heap()
-	below := &source{stream: make(chan watch.Event)}
-	for number := range objects {
-		below.pods = append(below.pods, pod(number, 1000))
-	}
-	below.at = uint64(objects)
-	made := newCacher(below)
-	below.pods = nil // what the cacher holds is all that is left
-	withObjects := heap()
-	feeding := &feeder{below: below, next: below.at, cacher: made}
-	for number := range history {
-		copied := pod(number%objects, 1000) // as decoded from a store: nothing is shared
-		feeding.next++
-		copied.ResourceVersion = strconv.FormatUint(feeding.next, 10)
-		below.stream <- watch.Event{Type: watch.Modified, Object: copied}
-	}
-	feeding.waitUntilTaken()
-	withHistory := heap()
-	opened := make([]watch.Interface, 0, watchers)
-	for range watchers {
-		opts := options("all", 0)
-		opts.ResourceVersion = strconv.FormatUint(feeding.next, 10)
-		one, err := made.Watch(context.Background(), prefix, opts)
-		must(err)
-		opened = append(opened, one)
-	}
-	time.Sleep(100 * time.Millisecond)
-	withWatches := heap()
-	runtime.KeepAlive(opened)
-	runtime.KeepAlive(made)
-	return result{
-		Select: "memory", Watchers: watchers, Events: history,
-		HeapObject: (withObjects - before) / float64(objects), HeapEvent: (withHistory - withObjects) / history,
-		HeapWatch: (withWatches - withHistory) / float64(max(watchers, 1)),
-	}
-}
-
-func heap() float64 {
-	runtime.GC()
-	runtime.GC()
-	var stats runtime.MemStats
-	runtime.ReadMemStats(&stats)
-	return float64(stats.HeapAlloc + stats.StackInuse)
 }
 
 func cpuSeconds() float64 {

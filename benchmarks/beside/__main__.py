@@ -1,0 +1,80 @@
+"""`python -m benchmarks.beside [--only TEXT] [--quick] [--json FILE] [--publish]`; or, from raw runs alone, `--page FILE`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from ._jobs import BIN, jobs
+from ._machine import machine
+from ._report import Results, keep, kept, results_of, tables
+from ._run import run_all
+
+RESULTS = Path(__file__).parent.parent / "results"
+CURE = "no peers here, so ours alone: make bench-peers builds them (it needs Go)"
+RUNS = 3
+
+
+def measure(console: Console, *, runs: int, only: str, quick: bool) -> Results:
+    """Run what is asked for, and print its tables."""
+    everything = list(jobs(quick=quick))
+    chosen = [job for job in everything if only in f"peers: {job.name}"]
+    where = machine()
+    if chosen and not (BIN / "cacher").exists():
+        console.print(CURE)
+    told = Console(stderr=True)
+    found = run_all(chosen, runs, tell=lambda name: told.print(f"[dim]{time.strftime('%H:%M:%S')} {name}"))
+    results = results_of(
+        where, found, is_whole=not quick and len(chosen) == len(everything) and (BIN / "cacher").exists()
+    )
+    for table in tables(results):
+        console.print(table)
+    return results
+
+
+def publish(results: Results, console: Console) -> None:
+    """Keep the raw runs of a whole run and write docs/performance.md; of a part, say why not."""
+    if not results.is_whole:
+        console.print("docs/performance.md is not written: that takes a whole run, with the peers")
+        return
+    name = results.machine.date.replace(" UTC", "").replace(" ", "-").replace(":", "")
+    RESULTS.mkdir(exist_ok=True)
+    keep(RESULTS / f"{name}.json", results)
+    console.print(f"written: benchmarks/results/{name}.json")
+    try:
+        from ._page import write_page
+    except ModuleNotFoundError:  # the plots' library is one of development
+        console.print(f"docs/performance.md: pip install matplotlib, then --page benchmarks/results/{name}.json")
+    else:
+        console.print(f"written: docs/{write_page(results).name}")
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.beside", description=__doc__)
+    parser.add_argument("--runs", type=int, default=RUNS, help=f"runs of each row ({RUNS})")
+    parser.add_argument("--only", default="", metavar="TEXT", help="jobs whose name contains TEXT")
+    parser.add_argument("--json", metavar="FILE", help="write every run to FILE")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the work: does it run?")
+    parser.add_argument("--publish", action="store_true", help="keep the raw runs, and write docs/performance.md")
+    parser.add_argument("--page", metavar="FILE", help="measure nothing: docs/performance.md from the raw runs in FILE")
+    options = parser.parse_args()
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    if options.page:
+        from ._page import write_page
+
+        console.print(f"written: {write_page(kept(Path(options.page))).name}")
+        return
+    results = measure(console, runs=options.runs, only=options.only, quick=options.quick)
+    if options.json:
+        keep(Path(options.json), results)
+    if options.publish:
+        publish(results, console)
+
+
+if __name__ == "__main__":
+    main()
