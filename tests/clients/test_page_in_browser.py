@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from cacher.server._page import LOGIN
+from tests.browser import needs_browser, open_browser
 from tests.clients.api import api_of
 from tests.clients.served import open_served
 
-driven = pytest.importorskip("tests.browser", reason="the browser driver of the reports' tests is not here")
-pytestmark = [driven.needs_browser, pytest.mark.slow]
+pytestmark = [needs_browser, pytest.mark.slow]
 SHOWN_S = 2.0
 POD = {"metadata": {"name": "web-1"}, "spec": {"containers": [{"name": "c", "image": "nginx"}]}}
 IS_SHOWN = (
@@ -28,7 +28,7 @@ def wait_for(browser, script: str, within_s: float, *arguments: object) -> bool:
 
 
 def test_a_pod_is_shown_within_two_seconds_to_who_is_logged_in_and_to_nobody_else(tmp_path):
-    with open_served(tmp_path, "--http") as served, driven.open_browser() as browser:
+    with open_served(tmp_path, "--http") as served, open_browser() as browser:
         api = api_of(served.kubeconfig)
         link = served.log.read_text(encoding="utf-8").split()[-1]
         assert link.startswith(f"{served.url}{LOGIN}")
