@@ -57,6 +57,7 @@ from ._faults import PauseCache as PauseCache
 from ._faults import Reconnect as Reconnect
 from ._faults import RestartServer as RestartServer
 from ._faults import RestartStore as RestartStore
+from ._faults import RestoreBackup as RestoreBackup
 from ._faults import ShrinkRing as ShrinkRing
 from ._faults import Swizzle as Swizzle
 from ._faults import Upon as Upon

@@ -28,7 +28,7 @@ from ._operations import AnyOperation
 from ._scale import draw_scale
 from ._scenario import Scenario
 from ._sometimes import counts_of
-from ._swarm import Survey, draw_faults, draw_topology, moments_of, servers_of
+from ._swarm import Survey, draw_faults, draw_restores, draw_topology, moments_of, servers_of
 from ._tape import Tape
 from ._world import NotConverged, World
 from .judges import WORLD_JUDGES, Verdict, judge_with
@@ -105,8 +105,10 @@ def draw(scenario: Scenario, seed: int, variant: str, *, hunting: bool = True) -
     )
     if not hunting:
         return msgspec.structs.replace(tape, faults=scenario.script)
-    faults = draw_faults(scenario.swarm, survey(scenario, variant), streams.stream("faults"))
-    return msgspec.structs.replace(tape, faults=faults)
+    calm = survey(scenario, variant)
+    faults = draw_faults(scenario.swarm, calm, streams.stream("faults"))
+    restores = draw_restores(scenario.swarm, calm, streams.stream("restores"))
+    return msgspec.structs.replace(tape, faults=(*faults, *restores))
 
 
 def operations_of(scenario: Scenario, streams: Streams) -> tuple[AnyOperation, ...] | None:

@@ -69,6 +69,9 @@ class World:
         """Whether light clients watch through a double of Kubernetes' fan-out. Set before the world opens."""
         self.has_fixed_rings = False
         """Whether rings stay as they are at first, whatever comes; else they grow to hold 75 s. Set before the world opens."""
+        self.bumps_restored = True
+        """Whether a store that is restored from a backup goes on far above all that it ever told, as `etcdutl snapshot restore
+        --bump-revision --mark-compacted` has it; else from the backup's own revision, so that revisions come a second time."""
         self.notes: list[str] = []
         """What a reader of the run should know: an Until that gave up, a fault that found nothing."""
         self._streams = Streams(tape.seed)
@@ -205,10 +208,12 @@ class World:
         ) as store:
             self._store = store
             store.on_change.append(self._told)
+            store.on_restored.append(self._wake)
             async with trio.open_nursery() as nursery:
                 for name in self._server_names():
                     await self._open_server(name, nursery)
                 await self._furnish()
+                store.first_revision = store.revision
                 self.history.acts.phases.workload_s = self.now_s
                 await nursery.start(self.injector.run)
                 self._nursery = nursery
@@ -383,6 +388,10 @@ class World:
             )
         for check in self._checks:
             check(happened)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Who waits for the store looks again."""
         changed, self._changed = self._changed, trio.Event()
         changed.set()
 
