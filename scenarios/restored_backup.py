@@ -57,4 +57,5 @@ SCENARIO = Scenario(
     start=start,
     script=(Fault(At(6), RestoreBackup(back=3, down_s=1)),),
     swarm=Swarm(restores=1.0),
+    wants=("restored",),
 )

@@ -316,7 +316,7 @@ class Deeds:
                 except _PASSING:
                     pass
             await trio.sleep(USER_RETRY_S)
-        world.notes.append(f"{world.now_s:.3f} s: no server would do {operation}")
+        world.give_up(f"no server would do {operation}")
         return None
 
 

@@ -36,7 +36,12 @@ from .judges import WORLD_JUDGES, Verdict, judge_with
 IN_THE_END = ("Convergent", "Settles", "Lively")
 """Guarantees that are broken by what never happens: with nothing else broken, the world has not converged."""
 
-Outcome = Literal["held", "broken", "not-converged", "stopped"]
+Outcome = Literal["held", "inconclusive", "broken", "not-converged", "stopped"]
+"""`inconclusive`: nothing was broken, but the workload was not done, or what the scenario wants to have met was not met. Such a run
+is no find, and no evidence either."""
+
+
+NO_FINDS: tuple[Outcome, ...] = ("held", "inconclusive")
 
 
 class RunResult(msgspec.Struct):
@@ -52,12 +57,17 @@ class RunResult(msgspec.Struct):
     steps: int
     """Lines of the chronicle: things that happened."""
     facts: tuple[str, ...] = ()
-    """Checks of the scenario's own that were broken, what had not converged, why it was stopped."""
+    """Checks of the scenario's own that were broken, what had not converged, why it was stopped, or is no evidence."""
     failure: str = ""
     """The traceback of what failed outside of every program: in the library, or in the simulator."""
     notes: tuple[str, ...] = ()
     history: History | None = None
     chronicle: Chronicle | None = None
+
+    @property
+    def is_find(self) -> bool:
+        """Whether something is wrong."""
+        return self.outcome not in NO_FINDS
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -264,12 +274,15 @@ class _Run:
             outcome = "broken"
         elif self.lagging or any(verdict.broken for verdict in verdicts):
             outcome, facts = "not-converged", self.lagging
+        sometimes = counts_of(history, world.counts)
+        if outcome == "held" and (missing := self._missing(sometimes)):
+            outcome, facts = "inconclusive", missing
         return RunResult(
             tape=self.tape,
             outcome=outcome,
             verdicts=verdicts,
             digest=f"{world.chronicle.digest()[:16]}{digest(history)[:16]}",
-            sometimes=counts_of(history, world.counts),
+            sometimes=sometimes,
             virtual_s=history.acts.phases.end_s,
             steps=len(world.chronicle.lines),
             facts=facts,
@@ -278,6 +291,11 @@ class _Run:
             history=history if keep else None,
             chronicle=world.chronicle if keep else None,
         )
+
+    def _missing(self, sometimes: dict[str, int]) -> tuple[str, ...]:
+        """Why the run shows nothing; nothing where it does."""
+        never = (f"never met: {name}" for name in self.scenario.wants if not sometimes.get(name))
+        return (*self.world.undone, *never)
 
     def _judge(self, history: History) -> tuple[Verdict, ...]:
         ignored = self.scenario.ignores

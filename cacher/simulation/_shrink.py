@@ -88,7 +88,7 @@ class _Shrinker:
 
     def run(self, tape: Tape) -> Shrunk:
         first = self._play(tape)
-        names = (*first.broken, *(() if first.outcome == "held" else (first.outcome,)))
+        names = (*first.broken, *((first.outcome,) if first.is_find else ()))
         self._guarantee = self._guarantee or next(iter(names), "")
         if self._guarantee not in names or not self._guarantee:
             wanted = f"does not break {self._guarantee}" if self._guarantee else "breaks nothing"

@@ -74,6 +74,8 @@ class World:
         --bump-revision --mark-compacted` has it; else from the backup's own revision, so that revisions come a second time."""
         self.notes: list[str] = []
         """What a reader of the run should know: an Until that gave up, a fault that found nothing."""
+        self.undone: list[str] = []
+        """What of the workload was not done, and why: such a run is no evidence of anything that held."""
         self._streams = Streams(tape.seed)
         latency_s = tape.topology.latency_s
         assert isinstance(latency_s, float | int), "a tape's topology has been drawn"
@@ -408,7 +410,12 @@ class World:
                 return
             # The workload is to be done, also where a fault keeps it from being done: so faults stop early.
             Settler(self).calm()
-        self.notes.append(f"{self.now_s:.3f} s: gave up waiting for {until.resource} {until.name}")
+        self.give_up(f"gave up waiting for {until.resource} {until.name}")
+
+    def give_up(self, what: str) -> None:
+        """Take note that something of the workload was not done."""
+        self.undone.append(f"{self.now_s:.3f} s: {what}")
+        self.notes.append(self.undone[-1])
 
     def _is_so(self, key: str, until: Until) -> bool:
         found = self.store.objects.get(key)
