@@ -190,7 +190,7 @@ class _Shrinker:
         self._plays += 1
         if self._on_play is not None:
             self._on_play(self._plays, tape)
-        return play(self._scenario, tape)
+        return play(self._scenario, tape, stops_at=(self._guarantee,) if self._guarantee else ())
 
 
 def _with_simpler_operation(tape: Tape, number: int) -> Iterator[Tape]:

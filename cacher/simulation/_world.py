@@ -100,6 +100,11 @@ class World:
         return self._store
 
     @property
+    def revision(self) -> int:
+        """The store's, also before the world is open."""
+        return self._store.revision if self._store is not None else 1
+
+    @property
     def now_s(self) -> float:
         """Seconds on the run's clock."""
         return trio.current_time()
