@@ -136,6 +136,7 @@ from ._shrink import Shrunk as Shrunk
 from ._shrink import shrink as shrink
 from ._simulate import Broken as Broken
 from ._simulate import simulate as simulate
+from ._stories import keen_controller as keen_controller
 from ._story import explain as explain
 from ._tape import Tape as Tape
 from ._tape import TapeError as TapeError
