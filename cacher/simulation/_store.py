@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from itertools import takewhile
 from random import Random
 
 import msgspec
@@ -92,6 +93,7 @@ class SimStore:
         self._kept: dict[str, _Kept] = {}
         self._leases: dict[str, int] = {}
         self._again = again
+        self._is_restoring = False
         self._log: list[EtcdEvent] = []
         """All that the store was told since it began, or was restored: what was there before is found by undoing it."""
         self._observe(etcd)
@@ -142,13 +144,18 @@ class SimStore:
             self._chronicle.tell(STORE, f"lease {lease} ran out")
 
     async def restore(self, back: int, *, bumps: bool) -> None:
-        """Hold what was held `back` revisions ago, and nothing of what came since, until cancelled.
+        """Hold what was held `back` revisions ago, and nothing of what came since, until cancelled. One at a time: while one is
+        on its way, another does nothing.
 
         Not further back than `first_revision`. Leases begin their time to live anew.
 
         Args:
             bumps: go on BUMP revisions above the backup; else at the backup's own.
         """
+        if self._is_restoring:
+            await trio.lowlevel.checkpoint()
+            return
+        self._is_restoring = True
         backup = await self._backup(self.etcd.revision - back)
         revision = backup.revision + (BUMP if bumps else 0)
         ttls_s = {kv.lease: await self._ttl_s(kv.lease) for kv in backup.kvs if kv.lease}
@@ -164,8 +171,7 @@ class SimStore:
         found = await self.etcd.range(b"\0", b"\0")
         revision = max(revision, self.first_revision)
         kvs = {kv.key: kv for kv in found.kvs}
-        while self._log and self._log[-1].kv.mod_revision > revision:
-            event = self._log.pop()
+        for event in takewhile(lambda event: event.kv.mod_revision > revision, reversed(self._log)):
             kvs.pop(event.kv.key, None)
             if event.prev_kv is not None:
                 kvs[event.kv.key] = event.prev_kv
@@ -180,6 +186,7 @@ class SimStore:
         """From this step on the store is `etcd`, which holds `kvs`."""
         history, last_revision = self._history, self.etcd.revision
         self.etcd = etcd
+        self._is_restoring = False
         self.first_revision = etcd.revision
         self._log.clear()
         self._leases = {kv.key.decode(): kv.lease for kv in kvs if kv.lease}

@@ -169,6 +169,13 @@ def test_a_store_may_be_restored_twice_and_not_further_back_than_the_last_time()
     assert result.outcome == "held"
 
 
+def test_of_two_that_restore_at_one_time_the_second_does_nothing():
+    result = played(Fault(At(3.0), RestoreBackup(1, 0.1)), Fault(At(3.0), RestoreBackup(2, 0.1)))
+
+    assert restored(result).revision > BUMP
+    assert result.outcome == "held"
+
+
 def test_leases_begin_their_time_anew_and_take_their_keys_with_them_when_it_is_over():
     """An event lives for an hour; that of the backup for an hour from then on."""
     event = {
