@@ -25,6 +25,9 @@ KEY_END = "\U0010ffff"
 AFTER = "\0"
 """`key + AFTER` is the first key that sorts after `key`."""
 
+# A member of an enum is looked up by a call: three of them were a twentieth of an event.
+_ADDED, _MODIFIED, _DELETED = EventType.ADDED, EventType.MODIFIED, EventType.DELETED
+
 _NO_KEYS: SortedKeys[str] = SortedKeys()
 
 
@@ -129,13 +132,17 @@ class Snapshot:
         self._index = {value: SortedKeys(found) for value, found in keys.items()}
 
     def put(self, obj: Object) -> Object | None:
-        """Hold `obj` under its key. Returns what was there. Cost: O(log n), about 0.5 µs."""
-        previous = self._objects.get(obj.key)
-        self._objects[obj.key] = obj
-        self._sorted.put(obj)
+        """Hold `obj` under its key. Returns what was there. Cost: O(1), about 0.3 µs; O(log n) where nothing was."""
+        key = obj.key
+        previous = self._objects.get(key)
+        self._objects[key] = obj
+        if previous is None:
+            self._sorted.put(obj)
+        else:
+            self._sorted.renew(obj)
         if self._indexed and (previous is None or previous.fields is not obj.fields or self._by_metadata):
             for path in self._indexed:
-                self._reindex(path, obj.key, previous, obj)
+                self._reindex(path, key, previous, obj)
         return previous
 
     def remove(self, key: str) -> Object | None:
@@ -257,10 +264,10 @@ def underlying_event(change: Event, previous: Object | None) -> Event | None:
     None where a deletion finds nothing: the cache never knew the object, so nobody can be told that it went.
     Source: kubernetes/apiserver watch_cache.go, processEvent.
     """
-    if change.type is EventType.DELETED:
+    if change.type is _DELETED:
         if previous is None:
             return None
-        return Event(EventType.DELETED, previous.at_revision(change.revision), change.revision, previous)
+        return Event(_DELETED, previous.at_revision(change.revision), change.revision, previous)
     if previous is None:
-        return Event(EventType.ADDED, change.object, change.revision)
-    return Event(EventType.MODIFIED, change.object, change.revision, previous)
+        return Event(_ADDED, change.object, change.revision)
+    return Event(_MODIFIED, change.object, change.revision, previous)

@@ -19,16 +19,23 @@ from watch import Object
 CHUNK = 512
 """Objects of a chunk when it is made. Twice as many are split, half as many joined with their neighbours."""
 
+RENEWED_MAX = 4_096
+"""Objects that may wait to be put beside their keys: 2 ms of work for the list, or the write, that finds so many."""
+
 
 class SortedObjects:
     """One object a key. `objects`: what it holds first, ascending by key, each key once.
 
+    Most writes renew what is there. What they wrote waits in a dict until somebody reads, or until it is much: a key written
+    ten times in between is looked up once, and writing with no reader costs what a dict does.
+
     Cost of `put` and `remove`: O(log n + CHUNK + n / CHUNK), about 0.5 µs; a key of now put again moves nothing.
     """
 
-    __slots__ = ("_keys", "_maxes", "_objects")
+    __slots__ = ("_keys", "_maxes", "_objects", "_renewed")
 
     def __init__(self, objects: Sequence[Object] = ()) -> None:
+        self._renewed: dict[str, Object] = {}
         self._objects = [list(objects[at : at + CHUNK]) for at in range(0, len(objects), CHUNK)]
         self._keys = [[obj.key for obj in chunk] for chunk in self._objects]
         self._maxes = [keys[-1] for keys in self._keys]
@@ -36,6 +43,8 @@ class SortedObjects:
     def put(self, obj: Object) -> None:
         """Hold `obj` under its key, instead of what is there."""
         key, maxes = obj.key, self._maxes
+        if self._renewed:
+            self._renewed.pop(key, None)  # or it would come back
         where = bisect_left(maxes, key)
         if where == len(maxes):
             self._append(obj)
@@ -51,6 +60,13 @@ class SortedObjects:
         if len(keys) >= 2 * CHUNK:
             self._split(where)
 
+    def renew(self, obj: Object) -> None:
+        """Hold `obj` under its key, where another is. Cost: O(1), about 0.1 µs; 0.5 µs for the next reader."""
+        renewed = self._renewed
+        renewed[obj.key] = obj
+        if len(renewed) >= RENEWED_MAX:
+            self._settle()
+
     def remove(self, key: str) -> None:
         """Hold nothing under `key`, where something is.
 
@@ -63,6 +79,7 @@ class SortedObjects:
         if at == len(keys) or keys[at] != key:
             raise KeyError(key)
         del keys[at], self._objects[where][at]
+        self._renewed.pop(key, None)
         if not keys:
             del self._keys[where], self._objects[where], self._maxes[where]
             return
@@ -73,8 +90,10 @@ class SortedObjects:
     def between(self, start: str, end: str, most: int = 0) -> list[Object]:
         """The objects from `start` up to `end`, which is not in it; `most` of them at most, 0: all.
 
-        Cost: O(log n + what is returned), a few ns an object.
+        Cost: O(log n + what is returned), a few ns an object; and what was renewed since the last time.
         """
+        if self._renewed:
+            self._settle()
         maxes, chunks = self._maxes, self._objects
         first = bisect_left(maxes, start)
         if first == len(maxes):
@@ -106,8 +125,16 @@ class SortedObjects:
         return whole + behind - bisect_left(self._keys[first], start)
 
     def __iter__(self) -> Iterator[Object]:
+        if self._renewed:
+            self._settle()
         for chunk in self._objects:
             yield from chunk
+
+    def _settle(self) -> None:
+        """Put what was renewed beside its keys."""
+        renewed, self._renewed = self._renewed, {}
+        for obj in renewed.values():
+            self.put(obj)
 
     def _append(self, obj: Object) -> None:
         """Hold what comes after everything."""
@@ -137,6 +164,9 @@ class SortedObjects:
 
     def _check(self) -> None:
         """The whole invariant, in words."""
+        assert all(any(obj.key in keys for keys in self._keys) for obj in self._renewed.values()), (
+            "only what is there is renewed"
+        )
         assert [[obj.key for obj in chunk] for chunk in self._objects] == self._keys, "each object beside its own key"
         assert self._maxes == [keys[-1] for keys in self._keys], (
             "each chunk is found by its last key, and none is empty"
