@@ -19,8 +19,10 @@ from watch import Object
 CHUNK = 512
 """Objects of a chunk when it is made. Twice as many are split, half as many joined with their neighbours."""
 
-RENEWED_MAX = 4_096
-"""Objects that may wait to be put beside their keys: 2 ms of work for the list, or the write, that finds so many."""
+RENEWED_MAX = 1_024
+"""Objects that may wait to be put beside their keys: up to 2 ms of work for whoever finds so many."""
+OVERLAID = 16
+"""Objects of a short list that are looked up among those that wait, in the time in which one of these is put in."""
 
 
 class SortedObjects:
@@ -90,28 +92,18 @@ class SortedObjects:
     def between(self, start: str, end: str, most: int = 0) -> list[Object]:
         """The objects from `start` up to `end`, which is not in it; `most` of them at most, 0: all.
 
-        Cost: O(log n + what is returned), a few ns an object; and what was renewed since the last time.
+        Cost: O(log n + what is returned), a few ns an object; up to 60 where some were renewed since the last long list.
         """
-        if self._renewed:
-            self._settle()
-        maxes, chunks = self._maxes, self._objects
-        first = bisect_left(maxes, start)
-        if first == len(maxes):
-            return []
-        last = bisect_left(maxes, end, first)
-        low = bisect_left(self._keys[first], start)
-        if first == last:
-            high = bisect_left(self._keys[first], end, low)
-            return chunks[first][low : min(high, low + most) if most else high]
-        found = chunks[first][low : low + most] if most else chunks[first][low:]
-        for where in range(first + 1, min(last + 1, len(chunks))):
-            if most and len(found) >= most:
-                break
-            stop = bisect_left(self._keys[where], end) if where == last else None
-            found += chunks[where][:stop]
-        if most:
-            del found[most:]
-        return found
+        found = self._placed(start, end, most)
+        renewed = self._renewed
+        if not renewed or not found:
+            return found
+        if len(found) <= min(
+            CHUNK, OVERLAID * len(renewed)
+        ):  # a short list does not pay for what was written elsewhere
+            return [renewed.get(obj.key, obj) for obj in found]
+        self._settle()
+        return self._placed(start, end, most)
 
     def count(self, start: str, end: str) -> int:
         """How many there are from `start` up to `end`. Cost: O(log n + n / CHUNK)."""
@@ -135,6 +127,27 @@ class SortedObjects:
         renewed, self._renewed = self._renewed, {}
         for obj in renewed.values():
             self.put(obj)
+
+    def _placed(self, start: str, end: str, most: int) -> list[Object]:
+        """As `between`, with what was there before it was renewed."""
+        maxes, chunks = self._maxes, self._objects
+        first = bisect_left(maxes, start)
+        if first == len(maxes):
+            return []
+        last = bisect_left(maxes, end, first)
+        low = bisect_left(self._keys[first], start)
+        if first == last:
+            high = bisect_left(self._keys[first], end, low)
+            return chunks[first][low : min(high, low + most) if most else high]
+        found = chunks[first][low : low + most] if most else chunks[first][low:]
+        for where in range(first + 1, min(last + 1, len(chunks))):
+            if most and len(found) >= most:
+                break
+            stop = bisect_left(self._keys[where], end) if where == last else None
+            found += chunks[where][:stop]
+        if most:
+            del found[most:]
+        return found
 
     def _append(self, obj: Object) -> None:
         """Hold what comes after everything."""

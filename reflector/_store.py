@@ -36,6 +36,9 @@ class StoreChangeKind(enum.StrEnum):
     DELETED = "DELETED"
 
 
+_ADDED, _UPDATED = StoreChangeKind.ADDED, StoreChangeKind.UPDATED
+
+
 class StoreChange(msgspec.Struct, frozen=True, gc=False):
     """What one step made of one object."""
 
@@ -264,7 +267,7 @@ class Store:
     # ---- one step ------------------------------------------------------------------------------------------------
 
     def _put(self, key: str, old: Object | None, new: Object) -> _Step:
-        kind = StoreChangeKind.ADDED if old is None else StoreChangeKind.UPDATED
+        kind = _ADDED if old is None else _UPDATED
         return _Step(StoreChange(kind, key, old, new), self._indexer.values(key, new))
 
     def _carry_out(self, steps: list[_Step], revision: int) -> tuple[StoreChange, ...]:
