@@ -163,7 +163,7 @@ class Ring:
         elif capacity > self.capacity_min and now - times[(self._end - capacity // 4) % capacity] > self.fresh_s:
             self._resize(max(capacity // 2, self.capacity_min))
         if self._end - self._start == self.capacity:
-            self._evict_oldest()
+            self._evict(1)
 
     def _resize(self, capacity: int) -> None:
         self._evict(max(0, len(self) - capacity))
@@ -178,16 +178,13 @@ class Ring:
 
     def _evict(self, count: int) -> None:
         for _ in range(count):
-            self._evict_oldest()
-
-    def _evict_oldest(self) -> None:
-        slot = self._start % self.capacity
-        event = self._events[slot]
-        assert event is not None
-        self._evicted_revision = event.revision
-        self._events[slot] = None
-        self._start += 1
-        self.evictions += 1
+            slot = self._start % self.capacity
+            event = self._events[slot]
+            assert event is not None
+            self._evicted_revision = event.revision
+            self._events[slot] = None
+            self._start += 1
+        self.evictions += count
 
     def _check(self) -> None:
         """The whole invariant, in words."""

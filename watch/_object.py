@@ -181,7 +181,10 @@ class _SharedLabels(_Shared):
         known = self._known.get(text)
         if known is not None:
             return known
-        found = _decode_labels(text) or _NO_LABELS
+        try:
+            found = _decode_labels(text) or _NO_LABELS
+        except msgspec.ValidationError as error:
+            raise msgspec.ValidationError(f"metadata.labels: {error}") from error
         return self._keep(text, found) if self._is_worth_it else found
 
 
