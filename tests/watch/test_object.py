@@ -184,7 +184,12 @@ def test_labels_that_are_none_are_refused_each_time_and_say_that_it_is_them():
 def test_labels_are_decoded_once_for_all_objects_that_have_them_written_alike(monkeypatch):
     decoded: list[bytes] = []
     decode = object_module._decode_labels
-    monkeypatch.setattr(object_module, "_decode_labels", lambda text: decoded.append(text) or decode(text))
+
+    def counted(text: bytes) -> dict[str, str] | None:
+        decoded.append(text)
+        return decode(text)
+
+    monkeypatch.setattr(object_module, "_decode_labels", counted)
     reader = ObjectReader()
     for turn in range(30):
         obj = reader.read(f"/p/{turn}", b'{"metadata":{"name":"a","labels":{"app":"web-%d"}}}' % (turn % 3), turn)
