@@ -39,7 +39,7 @@ class _Metadata(msgspec.Struct, frozen=True, gc=False):
 
 
 _NO_METADATA = _Metadata()
-_decode_labels = msgspec.json.Decoder(dict[str, str] | None).decode
+_decode_labels: Callable[[bytes], dict[str, str] | None] = msgspec.json.Decoder(dict[str, str] | None).decode
 
 
 class Object(msgspec.Struct, frozen=True, gc=False):

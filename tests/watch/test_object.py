@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -183,7 +184,7 @@ def test_labels_that_are_none_are_refused_each_time_and_say_that_it_is_them():
 
 def test_labels_are_decoded_once_for_all_objects_that_have_them_written_alike(monkeypatch):
     decoded: list[bytes] = []
-    decode = object_module._decode_labels
+    decode: Callable[[bytes], dict[str, str] | None] = object_module._decode_labels
 
     def counted(text: bytes) -> dict[str, str] | None:
         decoded.append(text)
