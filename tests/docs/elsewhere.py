@@ -58,6 +58,7 @@ COMMANDS: dict[str, Elsewhere] = {
         "a run of pytest",
         "tests/cacher/simulation/test_simulate.py::test_the_example_fails_with_a_story_and_its_seed_comes_first_the_next_time",
     ),
+    ". .venv/bin/activate": Elsewhere("changes a shell"),
     'eval "$(watchcache completion bash)"': Elsewhere(
         "changes a shell", "tests/cacher/test_cli_parser.py::test_a_shell_is_told_how_to_complete"
     ),

@@ -52,6 +52,7 @@ def is_printed(shown: str, said: str) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("block", sessions(), ids=str)
 def test_a_session_goes_as_it_is_shown(block, tmp_path):
+    (tmp_path / "examples").symlink_to(source.ROOT / "examples")
     for command in filter(is_run, commands_in(block)):
         done = typed(command, str(tmp_path))
         codes = {0, 1} if FINDS.intersection(command.words) else {0}

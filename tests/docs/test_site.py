@@ -58,5 +58,6 @@ def test_what_a_page_loads_by_itself_is_found_and_what_a_reader_follows_is_not(p
 
 
 def test_a_link_out_of_the_documents_hands_the_file_over():
-    text = "see [it](../scenarios/x.py), [here](y.md), ![picture](../z.png)"
-    assert OUT.sub(r"<\g<text>|\g<path>>", text) == "see <it|../scenarios/x.py>, [here](y.md), ![picture](../z.png)"
+    text = "see [it](../scenarios/x.py), [here](y.md#a), ![picture](../z.png), [part](../README.md#part)"
+    handed = "see <it|../scenarios/x.py>, [here](y.md#a), ![picture](../z.png), <part|../README.md>"
+    assert OUT.sub(r"<\g<text>|\g<path>>", text) == handed
