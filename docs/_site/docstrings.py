@@ -50,7 +50,7 @@ def _block(block: Sequence[str]) -> list[str]:
 
 def _is_drawn(line: str) -> bool:
     """A line whose columns have a meaning: a row of a table or a drawing."""
-    return re.search(r"\S   +\S", line) is not None
+    return re.search(r"\S   +\S", line) is not None or line.count("→") > 1
 
 
 def _members(section: str, lines: Iterable[str]) -> list[str]:

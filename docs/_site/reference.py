@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import sys
 import types
@@ -21,6 +22,8 @@ from sphinx.util.docutils import SphinxDirective
 from .docstrings import restructured
 
 NAMES = Path(__file__).resolve().parents[2] / "tests" / "public_names.txt"
+VALUE_MAX = 100
+"""Characters of a value that are shown; what is longer says less than its name."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -41,9 +44,32 @@ def home(package: str, name: str) -> str:
         for other, names in offered().items()
         if name in names and getattr(importlib.import_module(other), name) is thing
     ]
-    origin = getattr(thing, "__module__", "") or ""
+    origin = definition(package, name)[0]
     near = [other for other in holders if origin == other or origin.startswith(other + "._")]
     return max(near, key=len) if near else holders[0]
+
+
+def definition(package: str, name: str) -> tuple[str, str]:
+    """The module in which a name is made, and what is written below it there, of a value that has no docstring itself."""
+    module = importlib.import_module(package)
+    body = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8")).body
+    for node, following in zip(body, [*body[1:], None], strict=True):
+        if isinstance(node, ast.ImportFrom) and any((alias.asname or alias.name) == name for alias in node.names):
+            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package_of(module))
+            return definition(base, next(alias.name for alias in node.names if (alias.asname or alias.name) == name))
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            said = following.value if isinstance(following, ast.Expr) else None
+            is_text = isinstance(said, ast.Constant) and isinstance(said.value, str)
+            return package, inspect.cleandoc(said.value) if is_text else ""  # type: ignore[union-attr]
+    return package, ""
+
+
+def package_of(module: types.ModuleType) -> str:
+    """What its relative imports are relative to."""
+    return module.__spec__.parent or "" if module.__spec__ is not None else ""
 
 
 class Offers(SphinxDirective):
@@ -62,14 +88,26 @@ def _described(package: str) -> Iterator[str]:
     yield from (f".. automodule:: {package}", "    :no-members:", "")
     for name in offered()[package]:
         where = home(package, name)
-        if where == package:
-            kind = _kind(package, name)
+        if where != package:
+            yield from (f"``{name}`` is :py:obj:`{where}.{name}`.", "")
+        elif kind := _kind(package, name):
             options = (
                 ("    :show-inheritance:",) if kind == "autoexception" else ()
             )  # whose kind it is, is what one catches
             yield from (f".. {kind}:: {package}.{name}", *options, "")
         else:
-            yield from (f"``{name}`` is :py:obj:`{where}.{name}`.", "")
+            yield from _value(package, name)
+
+
+def _value(package: str, name: str) -> Iterator[str]:
+    """A constant, or a type by another name: what it is, where that is short, and what is written below it."""
+    shown = repr(getattr(importlib.import_module(package), name))
+    yield from (f".. py:data:: {name}", f"    :module: {package}")
+    if len(shown) <= VALUE_MAX and " at 0x" not in shown:
+        yield f"    :value: {shown}"
+    yield ""
+    yield from ("    " + line for line in restructured(definition(package, name)[1].splitlines()))
+    yield ""
 
 
 def _import_for_types(package: str) -> None:
@@ -83,12 +121,13 @@ def _import_for_types(package: str) -> None:
 
 
 def _kind(package: str, name: str) -> str:
+    """autodoc's directive for a class or function; empty: it is a value."""
     thing = getattr(importlib.import_module(package), name)
     if isinstance(thing, type) and issubclass(thing, BaseException):
         return "autoexception"
     if isinstance(thing, type):
         return "autoclass"
-    return "autofunction" if inspect.isroutine(thing) or isinstance(thing, types.FunctionType) else "autodata"
+    return "autofunction" if inspect.isroutine(thing) else ""
 
 
 def plain_docstring(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:

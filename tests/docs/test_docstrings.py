@@ -55,7 +55,7 @@ def test_arguments_and_errors_are_lists_of_names():
     ]
 
 
-@pytest.mark.parametrize("drawing", ["    a ──► b\n         └► c", "a   `b`\nc   d"])
+@pytest.mark.parametrize("drawing", ["    a ──► b\n         └► c", "a   `b`\nc   d", "a → b → c\nand d"])
 def test_a_drawing_stands_as_it_was_drawn(drawing):
     lines = told("Text above:\n\n" + drawing).split("\n")
     assert lines[:3] == ["Text above:", "", "::"]
