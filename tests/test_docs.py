@@ -64,6 +64,7 @@ def test_a_command_that_is_shown_exists(document):
         ("docs/controllers.md", 2),
         ("docs/quick-start.md", 2),
         ("docs/registry.md", 2),
+        ("docs/simulator.md", 1),
     ],
 )
 def test_a_page_for_those_who_write_programs_has_examples_that_print(document, count):

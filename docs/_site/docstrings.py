@@ -25,7 +25,8 @@ def restructured(lines: Sequence[str]) -> list[str]:
     found: list[str] = []
     block: list[str] = []
     for line in [*lines, ""]:
-        if block and (not line.strip() or _SECTION.match(line)):
+        is_over = not line.strip() or _SECTION.match(line) or (_is_members(block) and not line.startswith(" "))
+        if block and is_over:
             found += _block(block)
             block = []
         if line.strip():
@@ -33,10 +34,16 @@ def restructured(lines: Sequence[str]) -> list[str]:
     return found
 
 
+def _is_members(block: Sequence[str]) -> bool:
+    """Whether it is a section whose lines are about one name each: they are indented, and what is not comes after it."""
+    section = _SECTION.match(block[0]) if block else None
+    return section is not None and section["name"] in _MEMBERS
+
+
 def _block(block: Sequence[str]) -> list[str]:
     """One paragraph, list, drawing, doctest or section."""
     section = _SECTION.match(block[0])
-    if section and section["name"] in _MEMBERS:
+    if section and _is_members(block):
         return [*_members(section["name"], [section["text"] or "", *block[1:]]), ""]
     if section:
         text = " ".join(part.strip() for part in (section["text"] or "", *block[1:]) if part.strip())

@@ -30,6 +30,7 @@ CALLS = {
     ("README.md", "open_cluster(etcd="),
     ("README.md", "async with reflector.connect()"),
     ("docs/connect.md", "connect()"),
+    ("docs/connect.md", "cacher.open_cluster(etcd="),
     ("docs/simulator.md", "from cacher.simulation import Create"),
 }
 """Python that is not whole enough to be run: what it imports is there, and what it calls takes these arguments."""

@@ -41,6 +41,7 @@ def test_arguments_and_errors_are_lists_of_names():
         third: one.
     Raises:
         Expired: list again.
+    Returns False where none is left.
     Cost: O(n)
     """
     assert told(text).split("\n") == [
@@ -50,6 +51,8 @@ def test_arguments_and_errors_are_lists_of_names():
         "",
         ":Raises:",
         "    - ``Expired``: list again.",
+        "",
+        "Returns False where none is left.",
         "",
         ":Cost: O(n)",
     ]
