@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
@@ -219,6 +218,9 @@ def test_a_reader_that_lags_behind_the_ring_is_ended_without_an_event(run_trio, 
 # ---- over sockets ----------------------------------------------------------------------------------------------------
 
 
+NOW_S = 1_790_000_000.0
+"""When the certificate is made: nobody here looks at its dates."""
+
 TLS = pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 
 
@@ -227,8 +229,7 @@ async def listening(*, tls: bool = False, **limits: float) -> AsyncIterator[tupl
     async with open_cluster(random=Random(1)) as cluster:
         options = ServerOptions(limits=Limits(**limits))  # type: ignore[arg-type]
         await cluster.resource("v1", "namespaces").create({"metadata": {"name": "team"}})
-        now_s = time.time()
-        context = server_context(issue_server(make_authority(now_s=now_s), ["localhost"], now_s=now_s)) if tls else None
+        context = server_context(issue_server(make_authority(now_s=NOW_S), ["localhost"], now_s=NOW_S)) if tls else None
         unix = cluster.clock.unix
         async with open_server(cluster, random=Random(2), unix=unix, options=options, tls=context) as server:
             yield cluster, server
