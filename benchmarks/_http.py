@@ -131,7 +131,7 @@ async def start_reader(port: int, case: HTTPCase, path: str, *token: str) -> tri
     """The process that reads; its watches are open, and what began them has been sent."""
     words = [str(port), "tls" if case.is_tls else "plain", str(case.watches), str(case.events), path, *token]
     command = [sys.executable, "-m", "benchmarks._http_reader", *words]
-    reader = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
+    reader = await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert reader.stdout is not None
     await said(reader.stdout, b"ready\n")
     await trio.sleep(0.2)
@@ -142,7 +142,10 @@ async def said(stream: trio.abc.ReceiveStream, word: bytes) -> None:
     """Return once a process has said a word."""
     heard = b""
     while heard != word:
-        heard += await stream.receive_some(len(word) - len(heard))
+        more = await stream.receive_some(len(word) - len(heard))
+        if not more:
+            raise RuntimeError(f"the reader ended before it said {word!r}; what it wrote on standard error says why")
+        heard += more
         assert word.startswith(heard), heard
 
 
