@@ -199,6 +199,8 @@ class LightClient(msgspec.Struct, gc=False):
     lists: int = 0
     expired: int = 0
     """Watches that lost an event of their own to the ring."""
+    cut_off: int = 0
+    """As `expired`, where a fault had kept the event from the client for so long."""
     refused: int = 0
     """Watches that were not opened, for want of history."""
     evicted: int = 0

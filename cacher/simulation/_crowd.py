@@ -60,6 +60,7 @@ class Habits(msgspec.Struct, frozen=True):
 class _Client:
     __slots__ = (
         "came_s",
+        "excused_until",
         "feed",
         "free_s",
         "held",
@@ -84,6 +85,7 @@ class _Client:
         self.turn = -1  # the number of its next turn to take, of a client that is busy
         self.came_s = now_s  # events before it are not late: it was not there to take them
         self.free_s = now_s  # when it is done with the last event that it took: what it finds then is not late either
+        self.excused_until = 0  # up to this revision events were kept from it by a fault: it may have lost them
         self.is_by_policy = False  # whether it was the server's policy that ended its last watch
 
 
@@ -207,13 +209,16 @@ class Crowd:
             self._hear()
 
     def _look_at_links(self, now_s: float) -> None:
-        """Whether anything of its server reaches the process now. Nobody is late for what was held up."""
+        """Whether anything of its server reaches the process now. Nobody is late for what was held up,
+        nor to blame for what left the history meanwhile."""
         life, was_held_up = self._life, self._is_held_up
         is_cut = self._world.network.state(life.server, life.process).is_cut
         self._is_held_up = is_cut or life.is_blocked(self._info.prefix)
         if was_held_up and not self._is_held_up:
+            newest = max(self._fan_out.arrived_s, default=0) if self._fan_out is not None else 0
             for client in self._clients:
                 client.free_s = max(client.free_s, now_s)
+                client.excused_until = newest
 
     def _take(self, client: _Client, now_s: float) -> None:
         """What there is for a client that has time: one event, after which it is busy, or all, where it needs no time."""
@@ -237,7 +242,10 @@ class Crowd:
         except trio.WouldBlock:
             return
         except Expired:
-            client.record.expired += 1
+            if client.revision < client.excused_until:
+                client.record.cut_off += 1
+            else:
+                client.record.expired += 1
             client.must_list = True
             self._lose(client, by_policy=True)
         except Evicted:

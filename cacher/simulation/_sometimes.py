@@ -36,7 +36,7 @@ def counts_of(history: History, own: Mapping[str, int]) -> dict[str, int]:
     counts["fault"] = len(history.acts.faults)
     for light in history.acts.light:
         counts["evicted"] += light.evicted
-        counts["expired"] += light.expired + light.refused
+        counts["expired"] += light.expired + light.cut_off + light.refused
         counts["relist"] += max(0, light.lists - 1)
         counts["resume"] += max(0, light.opened - max(1, light.lists))
         counts["stream lost"] += light.lost

@@ -3,7 +3,7 @@
 Two ways to go wrong, and what is asked of each deletion, and of each write that lowers a number of replicas:
 
     another one of the name   the object on whose word it was done was gone from the store before the destroyed one was made,
-                              and is not what the destroyed one says that it belongs to
+                              and is not what the destroyed one says that it belongs to, as an owner, in a label or annotation
     time travel               an earlier life of the process had been shown a newer, different state of what this one acted on
 
 Both compare what the reconcile had read with the store's history; a lagging copy alone is no breach. Sieve's oracles see the
@@ -73,7 +73,7 @@ def _replicas(truth: StoreTruth, number: int) -> int | None:
 
 def _of_another(case: Case, written: Written, beliefs: tuple[Belief, ...]) -> str:
     made = _made_at(case, written)
-    owners = _owner_uids(case, written)
+    owners = _named_uids(case, written)
     newest = {belief.key: belief for belief in sorted(beliefs, key=lambda one: one.revision)}
     for belief in newest.values():
         if not belief.uid or (belief.key == written.key and belief.uid == written.previous_uid):
@@ -89,13 +89,16 @@ def _of_another(case: Case, written: Written, beliefs: tuple[Belief, ...]) -> st
     return ""
 
 
-def _owner_uids(case: Case, written: Written) -> frozenset[str]:
-    """Whom the destroyed object names as its owners."""
+def _named_uids(case: Case, written: Written) -> frozenset[str]:
+    """Whom the destroyed object names as what it belongs to: its owners, and whatever a label or an annotation says."""
     truth = case.store(written.prefix)
     uids: set[str] = set()
     for obj in truth.objects:
         if obj.key == written.key and obj.uid == written.previous_uid and obj.revision < written.revision:
-            uids = {owner.get("uid", "") for owner in obj.parse()["metadata"].get("ownerReferences") or ()}
+            metadata = obj.parse()["metadata"]
+            uids = {owner.get("uid", "") for owner in metadata.get("ownerReferences") or ()}
+            for names in ("labels", "annotations"):
+                uids.update((metadata.get(names) or {}).values())
     return frozenset(uids)
 
 
@@ -190,7 +193,7 @@ def _wishes(obj: dict[str, Any]) -> dict[str, Any]:
     metadata = obj.get("metadata") or {}
     return {
         "uid": metadata.get("uid"),
-        "deletionTimestamp": metadata.get("deletionTimestamp"),
+        "deletionTimestamp": "deletionTimestamp" in metadata,  # a sooner end is no other wish
         "spec": obj.get("spec"),
         "data": obj.get("data"),
     }

@@ -77,6 +77,18 @@ def test_whatever_strikes_all_clients_end_as_the_store_is_and_the_quick_ones_are
     assert all(light.opened >= 1 and light.lag_max_s < 0.1 for light in lights if not light.slow)
 
 
+def test_what_left_the_history_while_a_fault_kept_it_from_a_client_is_not_the_fan_outs_doing():
+    scenario = scenario_with(Fault(At(5), BlockEvents("crowd", "*"), for_s=10))
+    tight = msgspec.structs.replace(scenario, topology=Topology(servers=2, ring_capacity=4, ring_capacity_max=4))
+    result = run_seed(tight, 1, "shipped", hunting=False, keep=True)
+    assert (result.outcome, result.facts, result.failure) == ("held", (), "")
+
+    assert result.history is not None
+    quick = [light for light in result.history.acts.light if not light.slow]
+    assert all(light.cut_off == 1 and light.expired == 0 for light in quick)
+    assert result.sometimes["expired"] >= 8
+
+
 def test_an_event_that_a_fan_out_loses_shows(monkeypatch):
     real = ShippedFanOut.watch
 

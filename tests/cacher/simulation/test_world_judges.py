@@ -401,11 +401,17 @@ def test_what_was_made_while_its_parent_was_there_may_go_after_it():
 
 def test_what_says_that_it_belongs_to_the_one_believed_may_go_though_it_was_made_after_its_end():
     """A life that knew nothing of the parent's end made an orphan, and the next one takes it away."""
-    for owner, holds in (("p1", True), ("p2", False)):
+    for named, holds in (
+        ({"ownerReferences": [{"uid": "p1"}]}, True),
+        ({"ownerReferences": [{"uid": "p2"}]}, False),
+        ({"annotations": {"example.com/of": "p1"}}, True),
+        ({"annotations": {"example.com/of": "p2"}}, False),
+        ({"labels": {"of": "p1"}}, True),
+    ):
         book = honest()
         book.write(8, "cr", "p1")
         book.delete(9, "cr")
-        book.write(10, "cr-child", "c1", metadata={"ownerReferences": [{"uid": owner}]})
+        book.write(10, "cr-child", "c1", metadata=named)
         book.delete(11, "cr-child", request=book.request("delete", "cr-child", Belief(f"{PODS}a/cr", "p1", 8)))
         assert NO_STALE_DESTRUCTION.judge(book.history).held is holds
 
@@ -426,6 +432,20 @@ def test_what_was_being_deleted_already_may_be_deleted_by_who_has_yet_to_see_tha
         number = book.request("delete", "victim", Belief(believed.key, believed.object.uid, believed.revision), life=2)
         book.delete(11, "victim", request=number)
         assert NO_STALE_DESTRUCTION.judge(book.history).held is of_victim
+
+
+def test_an_end_that_was_brought_forward_is_no_other_wish():
+    """Who deletes at once what was given time already wants the same, sooner; who began to delete it wants something else."""
+    early, late = ({"deletionTimestamp": f"2026-01-01T00:00:{second}Z"} for second in ("05", "35"))
+    for first, holds in ((late, True), ({}, False)):
+        book = honest()
+        victim = book.write(8, "victim", "v")
+        believed, newer = book.write(9, "other", "o", metadata=first), book.write(10, "other", "o", metadata=early)
+        book.client("c", 2)
+        book.got(victim, believed, newer, at_s=200.0)
+        number = book.request("delete", "victim", Belief(believed.key, "o", 9), life=2)
+        book.delete(11, "victim", request=number)
+        assert NO_STALE_DESTRUCTION.judge(book.history).held is holds
 
 
 def test_a_write_whose_reasons_nobody_knows_is_not_judged():
