@@ -64,7 +64,13 @@ def main() -> None:
     """Run every case several times, interleaved, and print medians with their spread."""
     options = _options()
     if options.only.startswith("peers"):
-        beside = measure_beside(Console(width=200), runs=min(options.runs, 3), only=options.only, quick=options.quick)
+        beside = measure_beside(
+            Console(width=200),
+            runs=min(options.runs, 3),
+            only=options.only,
+            quick=options.quick,
+            resume=options.resume,
+        )
         if options.json:
             keep(Path(options.json), beside)
         if options.publish:
@@ -222,6 +228,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="the cluster of 5,000 nodes and 50,000 pods too: hours")
     parser.add_argument(
         "--publish", action="store_true", help="with the peers: keep raw runs, write docs/performance.md"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="with the peers: go on with a whole run that was cut, after its last job"
     )
     parser.add_argument(
         "--cluster",

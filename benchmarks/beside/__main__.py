@@ -12,28 +12,49 @@ from rich.console import Console
 from ._jobs import BIN, jobs
 from ._machine import machine
 from ._report import Results, keep, kept, results_of, tables
-from ._run import run_all
+from ._run import Unfinished, load, run_all
 
 RESULTS = Path(__file__).parent.parent / "results"
 CURE = "no peers here, so ours alone: make bench-peers builds them (it needs Go)"
 RUNS = 3
 
 
-def measure(console: Console, *, runs: int, only: str, quick: bool) -> Results:
-    """Run what is asked for, and print its tables."""
+UNFINISHED = RESULTS / "unfinished.json"
+"""What a whole run has so far; gone once it is published."""
+
+
+def measure(console: Console, *, runs: int, only: str, quick: bool, resume: bool = False) -> Results:
+    """Run what is asked for, and print its tables. `resume`: go on with a whole run that was cut."""
     everything = list(jobs(quick=quick))
     chosen = [job for job in everything if only in f"peers: {job.name}"]
-    where = machine()
+    is_all = len(chosen) == len(everything)
+    so_far = _so_far(resume=resume, is_all=is_all, quick=quick)
     if chosen and not (BIN / "cacher").exists():
         console.print(CURE)
     told = Console(stderr=True)
-    found = run_all(chosen, runs, tell=lambda name: told.print(f"[dim]{time.strftime('%H:%M:%S')} {name}"))
-    results = results_of(
-        where, found, is_whole=not quick and len(chosen) == len(everything) and (BIN / "cacher").exists()
+    found = run_all(
+        chosen,
+        runs,
+        so_far,
+        tell=lambda name: told.print(f"[dim]{time.strftime('%H:%M:%S')} {name}"),
+        keep=UNFINISHED if is_all else None,
     )
+    results = results_of(so_far.machine, found, is_whole=not quick and is_all and (BIN / "cacher").exists())
     for table in tables(results):
         console.print(table)
     return results
+
+
+def _so_far(*, resume: bool, is_all: bool, quick: bool) -> Unfinished:
+    """Nothing, or what was cut. Raises SystemExit where there is nothing to go on with."""
+    if not resume:
+        return Unfinished(machine(), quick, [], [])
+    cut = load(UNFINISHED)
+    if cut is None or not is_all or cut.is_quick != quick:
+        raise SystemExit(
+            f"--resume goes on with a whole run that was cut, of the same size: {UNFINISHED.name} has none such"
+        )
+    return cut
 
 
 def publish(results: Results, console: Console) -> None:
@@ -44,6 +65,7 @@ def publish(results: Results, console: Console) -> None:
     name = results.machine.date.replace(" UTC", "").replace(" ", "-").replace(":", "")
     RESULTS.mkdir(exist_ok=True)
     keep(RESULTS / f"{name}.json", results)
+    UNFINISHED.unlink(missing_ok=True)
     console.print(f"written: benchmarks/results/{name}.json")
     try:
         from ._page import write_page
@@ -61,6 +83,7 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE", help="write every run to FILE")
     parser.add_argument("--quick", action="store_true", help="a tenth of the work: does it run?")
     parser.add_argument("--publish", action="store_true", help="keep the raw runs, and write docs/performance.md")
+    parser.add_argument("--resume", action="store_true", help="go on with a whole run that was cut: each job is kept")
     parser.add_argument("--page", metavar="FILE", help="measure nothing: docs/performance.md from the raw runs in FILE")
     options = parser.parse_args()
     console = Console() if sys.stdout.isatty() else Console(width=200)
@@ -69,7 +92,7 @@ def main() -> None:
 
         console.print(f"written: {write_page(kept(Path(options.page))).name}")
         return
-    results = measure(console, runs=options.runs, only=options.only, quick=options.quick)
+    results = measure(console, runs=options.runs, only=options.only, quick=options.quick, resume=options.resume)
     if options.json:
         keep(Path(options.json), results)
     if options.publish:
