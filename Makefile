@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHONHASHSEED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test long check bench bench-peers clean pins
+.PHONY: help run test long check docs bench bench-peers clean pins
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' Makefile | while IFS='|' read -r target what; do printf '  make %-11s %s\n' "$$target" "$$what"; done
@@ -34,6 +34,10 @@ check: .venv/dev.done ## format, lint, types, who may import whom, banned calls,
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache --no-logo
 	@$(BIN)/python -m pytest --quiet tests/test_project.py tests/test_imports.py
+
+docs: .venv/dev.done ## the documentation as a site that opens from disk; a warning is an error
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --builder html --conf-dir docs/_site --doctree-dir build/doctrees $(ARGS) docs build/docs
+	@echo "open $(CURDIR)/build/docs/index.html"
 
 bench: .venv/dev.done ## the figures of this machine, and beside Kubernetes' own (ARGS="--only peers --publish" writes docs/performance.md)
 	@$(BIN)/python -m benchmarks $(ARGS)

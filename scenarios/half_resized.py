@@ -29,14 +29,14 @@ from cacher.simulation import (
     Wait,
     World,
     custom_resource,
+    keen_controller,
 )
-from reflector import Controller, ExponentialLimiter, Manager, controller_reference, owner_key, update_exactly
+from reflector import Manager, controller_reference, owner_key, update_exactly
 from watch import AlreadyExists
 
 QUEUES = "example.com/v1/queues"
 MAPS = "v1/configmaps"
 DISKS = "example.com/v1/disks"
-PATIENCE_S = 10.0
 
 
 def queues(manager: Manager, *, fixed: bool) -> None:
@@ -68,8 +68,7 @@ def queues(manager: Manager, *, fixed: bool) -> None:
         if disk.parse()["spec"]["gigabytes"] < size if fixed else is_small:
             await update_exactly(disk_api, disk, {**disk.to_dict(), "spec": {"gigabytes": size}})
 
-    # Without a bound of its own the wait after many failures is longer than a world is watched once all is quiet.
-    controller = Controller("queues", reconcile, random=Random(1), limiter=ExponentialLimiter(cap_s=PATIENCE_S))
+    controller = keen_controller("queues", reconcile)
     of_queue = owner_key("Queue")
     manager.add(controller.watches(owners).watches(layouts, of_queue).watches(disks, of_queue))
 

@@ -29,14 +29,14 @@ from cacher.simulation import (
     Upon,
     Wait,
     World,
+    keen_controller,
 )
-from reflector import Controller, ExponentialLimiter, Manager, delete_exactly
+from reflector import Manager, delete_exactly
 from watch import AlreadyExists, NotFound, Object
 
 PODS = "v1/pods"
 CLAIMS = "v1/persistentvolumeclaims"
 ASKING_S = 0.1
-PATIENCE_S = 10.0
 
 
 def claims(manager: Manager, *, fixed: bool) -> None:
@@ -58,8 +58,7 @@ def claims(manager: Manager, *, fixed: bool) -> None:
             with suppress(NotFound):
                 await delete_exactly(api, claim, any_version=True)
 
-    # Without a bound of its own the wait after many failures is longer than a world is watched once all is quiet.
-    controller = Controller("claims", reconcile, random=Random(1), limiter=ExponentialLimiter(cap_s=PATIENCE_S))
+    controller = keen_controller("claims", reconcile)
     manager.add(controller.watches(pods).watches(held))
 
 

@@ -32,22 +32,14 @@ from cacher.simulation import (
     Wait,
     World,
     custom_resource,
+    keen_controller,
 )
-from reflector import (
-    Controller,
-    ExponentialLimiter,
-    Manager,
-    controller_reference,
-    delete_exactly,
-    owner_key,
-    update_exactly,
-)
+from reflector import Manager, controller_reference, delete_exactly, owner_key, update_exactly
 from watch import AlreadyExists, NotFound, Object
 
 VAULTS = "example.com/v1/vaults"
 DISKS = "example.com/v1/disks"
 SETS = "apps/v1/statefulsets"
-PATIENCE_S = 10.0
 
 
 def vaults(manager: Manager, *, fixed: bool) -> None:
@@ -91,8 +83,7 @@ def vaults(manager: Manager, *, fixed: bool) -> None:
             raise ValueError(f"{disk.name} cannot be made smaller")
         await update_exactly(disk_api, disk, {**disk.to_dict(), "spec": {"gigabytes": wanted}})
 
-    # Without a bound of its own the wait after many failures is longer than a world is watched once all is quiet.
-    controller = Controller("vaults", reconcile, random=Random(1), limiter=ExponentialLimiter(cap_s=PATIENCE_S))
+    controller = keen_controller("vaults", reconcile)
     of_vault = owner_key("Vault")
     manager.add(controller.watches(owners).watches(disks, of_vault).watches(sets, of_vault))
 

@@ -30,22 +30,14 @@ from cacher.simulation import (
     Wait,
     World,
     custom_resource,
+    keen_controller,
 )
-from reflector import (
-    Controller,
-    ExponentialLimiter,
-    Manager,
-    controller_reference,
-    delete_exactly,
-    owner_key,
-    update_exactly,
-)
+from reflector import Manager, controller_reference, delete_exactly, owner_key, update_exactly
 from watch import AlreadyExists, NotFound, Object
 
 NODES = "example.com/v1/flownodes"
 PODS = "v1/pods"
 MAPS = "v1/configmaps"
-PATIENCE_S = 10.0
 STARTED_WITH = "example.com/started-with"
 POD_SPEC = {"containers": [{"name": "flow", "image": "flow:1"}], "terminationGracePeriodSeconds": 0}
 
@@ -90,8 +82,7 @@ def flow_nodes(manager: Manager, *, fixed: bool) -> None:
             with suppress(NotFound):
                 await delete_exactly(pod_api, pod, any_version=not fixed)
 
-    # Without a bound of its own the wait after many failures is longer than a world is watched once all is quiet.
-    controller = Controller("flow-nodes", reconcile, random=Random(1), limiter=ExponentialLimiter(cap_s=PATIENCE_S))
+    controller = keen_controller("flow-nodes", reconcile)
     of_node = owner_key("FlowNode")
     manager.add(controller.watches(owners).watches(maps, of_node).watches(pods, of_node))
 

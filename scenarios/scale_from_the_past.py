@@ -29,13 +29,13 @@ from cacher.simulation import (
     Wait,
     World,
     custom_resource,
+    keen_controller,
 )
-from reflector import Controller, ExponentialLimiter, Manager, controller_reference, owner_key, update_exactly
+from reflector import Manager, controller_reference, owner_key, update_exactly
 from watch import AlreadyExists, NotFound, Object
 
 KEEPERS = "example.com/v1/keepers"
 SETS = "apps/v1/statefulsets"
-PATIENCE_S = 10.0
 
 
 def keepers(manager: Manager, *, fixed: bool) -> None:
@@ -68,8 +68,7 @@ def keepers(manager: Manager, *, fixed: bool) -> None:
             return bool((await api.get(keeper.name, keeper.namespace))["spec"] == keeper.parse()["spec"])
         return False
 
-    # Without a bound of its own the wait after many failures is longer than a world is watched once all is quiet.
-    controller = Controller("keepers", reconcile, random=Random(1), limiter=ExponentialLimiter(cap_s=PATIENCE_S))
+    controller = keen_controller("keepers", reconcile)
     manager.add(controller.watches(owners).watches(sets, owner_key("Keeper")))
 
 

@@ -228,5 +228,6 @@ SCENARIO = Scenario(
             Kind.RESTART_STORE,
         ),
         refills=2,
+        restores=0.05,
     ),
 )

@@ -32,13 +32,13 @@ from cacher.simulation import (
     Upon,
     Wait,
     World,
+    keen_controller,
 )
-from reflector import Controller, ExponentialLimiter, Manager, delete_exactly, patch_exactly
+from reflector import Manager, delete_exactly, patch_exactly
 from watch import NotFound
 
 PODS = "v1/pods"
 RUNNING = {"status.phase": "Running"}
-PATIENCE_S = 10.0
 
 
 class Machines:
@@ -92,11 +92,7 @@ def kubelet(manager: Manager, *, node: str, machines: Machines, fixed: bool) -> 
             return pod if pod["spec"].get("nodeName") == node else None
         return None
 
-    # Without a bound of its own the wait after many failures is longer than a world is watched once all is quiet.
-    controller = Controller(
-        f"kubelet of {node}", reconcile, random=Random(1), limiter=ExponentialLimiter(cap_s=PATIENCE_S)
-    )
-    manager.add(controller.watches(pods))
+    manager.add(keen_controller(f"kubelet of {node}", reconcile).watches(pods))
 
 
 def is_ending(pod: dict[str, Any]) -> bool:

@@ -13,7 +13,6 @@ The operator is the same in both variants. The fix says no where every write pas
 from __future__ import annotations
 
 from contextlib import suppress
-from random import Random
 from typing import Any
 
 from cacher.simulation import (
@@ -24,14 +23,14 @@ from cacher.simulation import (
     Upon,
     World,
     custom_resource,
+    keen_controller,
 )
-from reflector import Controller, ExponentialLimiter, Manager, controller_reference, owner_key, update_exactly
+from reflector import Manager, controller_reference, owner_key, update_exactly
 from watch import AlreadyExists, Invalid, Object
 
 DEFINITIONS = "apiextensions.k8s.io/v1/customresourcedefinitions"
 BROKERS = "example.com/v1/brokers"
 SETS = "apps/v1/statefulsets"
-PATIENCE_S = 10.0
 GROWS_ONLY = {"rule": "self >= oldSelf", "message": "a broker cannot be made smaller"}
 
 
@@ -55,8 +54,7 @@ def brokers(manager: Manager) -> None:
         if wanted > data["spec"]["replicas"]:
             await update_exactly(set_api, owned, {**data, "spec": {**data["spec"], "replicas": wanted}})
 
-    # Without a bound of its own the wait after many failures is longer than a world is watched once all is quiet.
-    controller = Controller("brokers", reconcile, random=Random(1), limiter=ExponentialLimiter(cap_s=PATIENCE_S))
+    controller = keen_controller("brokers", reconcile)
     manager.add(controller.watches(owners).watches(sets, owner_key("Broker")))
 
 

@@ -29,14 +29,14 @@ from cacher.simulation import (
     Wait,
     World,
     custom_resource,
+    keen_controller,
 )
-from reflector import Controller, ExponentialLimiter, Manager, controller_reference, delete_exactly, owner_key
+from reflector import Manager, controller_reference, delete_exactly, owner_key
 from watch import AlreadyExists, NotFound
 
 RABBITS = "example.com/v1/rabbits"
 SETS = "apps/v1/statefulsets"
 FINALIZER = "example.com/rabbit"
-PATIENCE_S = 10.0
 
 
 def rabbits(manager: Manager, *, fixed: bool) -> None:
@@ -73,8 +73,7 @@ def rabbits(manager: Manager, *, fixed: bool) -> None:
         with suppress(AlreadyExists):  # the copy has yet to show it
             await set_api.create({"metadata": {"name": name, "ownerReferences": [owner]}, "spec": spec}, namespace)
 
-    # Without a bound of its own the wait after many failures is longer than a world is watched once all is quiet.
-    controller = Controller("rabbits", reconcile, random=Random(1), limiter=ExponentialLimiter(cap_s=PATIENCE_S))
+    controller = keen_controller("rabbits", reconcile)
     manager.add(controller.watches(owners).watches(sets, owner_key("Rabbit")))
 
 

@@ -6,40 +6,23 @@ import contextlib
 import io
 import itertools
 import re
-from typing import NamedTuple
 
 import pytest
 
 from cacher.simulation.judges import WORLD_JUDGES
 from tests import source
-
-DOCUMENTS = [
-    source.name(path) for path in (*sorted(source.ROOT.glob("*.md")), *sorted((source.ROOT / "docs").glob("*.md")))
-]
-
-
-class Block(NamedTuple):
-    """A fenced block of a document."""
-
-    language: str
-    text: str
-    line: int
-
-
-def blocks(document: str) -> list[Block]:
-    text = (source.ROOT / document).read_text(encoding="utf-8")
-    found = re.finditer(r"^```(\w*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
-    return [Block(match[1], match[2], text.count("\n", 0, match.start()) + 2) for match in found]
+from tests.docs.documents import DOCUMENTS, Block, blocks_in, text_of
 
 
 def examples() -> list[tuple[str, Block, str | None]]:
     """Each Python block, with the `text` block that follows at once: what it prints."""
     found = []
     for document in DOCUMENTS:
-        all_blocks = blocks(document)
+        all_blocks = blocks_in(text_of(document), document)
         for block, following in itertools.zip_longest(all_blocks, all_blocks[1:]):
             if block.language == "python":
-                printed = following.text if following and following.language == "text" else None
+                is_shown = following is not None and following.language == "text" and following.follows
+                printed = following.text if is_shown else None
                 found.append((document, block, printed))
     return found
 
@@ -72,17 +55,20 @@ def test_a_command_that_is_shown_exists(document):
     assert shown <= targets
 
 
-def test_the_readme_and_the_pages_on_controllers_and_the_registry_have_an_example():
-    assert [document for document, _, printed in examples() if printed] == [
-        "README.md",
-        "README.md",
-        "README.md",
-        "docs/connect.md",
-        "docs/controllers.md",
-        "docs/controllers.md",
-        "docs/registry.md",
-        "docs/registry.md",
-    ]
+@pytest.mark.parametrize(
+    ("document", "count"),
+    [
+        ("README.md", 3),
+        ("docs/concepts.md", 2),
+        ("docs/connect.md", 1),
+        ("docs/controllers.md", 2),
+        ("docs/quick-start.md", 2),
+        ("docs/registry.md", 2),
+        ("docs/simulator.md", 1),
+    ],
+)
+def test_a_page_for_those_who_write_programs_has_examples_that_print(document, count):
+    assert [where for where, _, printed in examples() if printed].count(document) == count
 
 
 def test_the_design_has_a_place_for_every_file_and_names_none_that_is_not_there():

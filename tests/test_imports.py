@@ -190,6 +190,7 @@ PURE = [
     "cacher/simulation/_end_state.py",
     "cacher/simulation/_faults.py",
     "cacher/simulation/_operations.py",
+    "cacher/simulation/_on_line.py",
     "cacher/simulation/_plans.py",
     "cacher/simulation/_scale.py",
     "cacher/simulation/_simpler.py",

@@ -13,7 +13,8 @@ Source: RFC 9112.
 from __future__ import annotations
 
 import http
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from typing import Any
 
@@ -24,12 +25,17 @@ import trio
 from ..registry import RequestEntityTooLarge
 from ._encoding import chunk
 from ._request import BadTarget, Head, Response, read_head
+from ._tls import TLSStream
 
 READ_BYTES = 65_536
 PIECE_BYTES = 16_384
 """What is handed to a stream that does not tell how much of it was taken, such as TLS: a record."""
 DRAINED_BYTES_MAX = 16 * 2**20
 """Of a body that is not wanted: read and dropped, so that its sender comes to read the answer."""
+
+
+SendNow = Callable[[bytes], bool | None]
+"""Sends without waiting. True: all went. None: nothing did. False: a part did, and the rest goes before what is sent next."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -64,6 +70,8 @@ class HTTPConnection:
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes)
         self._is_first = True
         self._is_head = False
+        self._unsent = b""
+        """What `_send_now` has left: it goes before whatever is sent next."""
 
     async def next_request(self) -> Exchange | None:
         """The next request's head; None: there will be none, and the connection is to be closed.
@@ -149,7 +157,7 @@ class HTTPConnection:
             raise Gone from error
 
     async def send(self, data: bytes) -> None:
-        """Send all of it.
+        """Send all of it, and before it what was left by `sends_now`.
 
         Raises:
             Gone: the client went, or took no byte for `stall_s`.
@@ -157,19 +165,39 @@ class HTTPConnection:
         stream, stall_s = self.stream, self.limits.stall_s
         try:
             if isinstance(stream, trio.SocketStream):
-                view = memoryview(data)
+                view = memoryview(self._unsent + data)
+                self._unsent = b""
                 while view:
                     with trio.fail_after(stall_s):
                         sent = await stream.socket.send(view)
                     view = view[sent:]
                 return
-            for start in range(0, len(data), PIECE_BYTES):
+            for start in range(0, len(data) or 1, PIECE_BYTES):
                 with trio.fail_after(stall_s):
                     await stream.send_all(data[start : start + PIECE_BYTES])
         except (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError, OSError) as error:
             raise Gone from error
         except trio.TooSlowError as error:
             raise Gone("it takes nothing") from error
+
+    @property
+    def sends_now(self) -> SendNow | None:
+        """`send_now` of what the client is connected by; None: it can only be awaited."""
+        if isinstance(self.stream, trio.SocketStream):
+            return self._send_now
+        return self.stream.send_now if isinstance(self.stream, TLSStream) else None
+
+    def _send_now(self, data: bytes) -> bool | None:
+        """As TLSStream.send_now, in the clear."""
+        stream = self.stream
+        if self._unsent or not isinstance(stream, trio.SocketStream):
+            return None
+        try:
+            sent = os.write(stream.socket.fileno(), data)
+        except OSError:
+            return None  # it would block, or the client went: who awaits will find out
+        self._unsent = data[sent:]
+        return not self._unsent
 
     async def drain(self) -> None:
         """Say that there will be no more, and read what still comes, for a moment: so the answer is not lost on the way."""

@@ -38,6 +38,7 @@ from ._request_metrics import RequestMetrics
 from ._resolve import NoPage, resolve
 from ._reviews import is_review, reviewed
 from ._routes import group_version_of, read_target, split
+from ._tls import TLSStream
 from ._verbs import Verbs
 
 _log = logging.getLogger(__name__)
@@ -160,11 +161,11 @@ class Server:
                 self._quiet.set()
 
     async def _converse(self, stream: trio.abc.Stream) -> None:
-        if isinstance(stream, trio.SSLStream):
+        if isinstance(stream, TLSStream):
             try:
                 with trio.move_on_after(self.options.limits.head_s) as scope, self._as_idle(scope):
                     await stream.do_handshake()
-            except (trio.BrokenResourceError, ssl.SSLError):
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
             if scope.cancelled_caught:
                 return
@@ -392,24 +393,21 @@ async def _accept(
     tls: ssl.SSLContext | None,
     nursery: trio.Nursery,
 ) -> None:
-    async def serve(stream: trio.abc.Stream) -> None:
+    async def serve(stream: trio.SocketStream) -> None:
         try:
-            await server.serve(stream)
+            await server.serve(stream if tls is None else TLSStream(stream, tls))
         finally:
             for one in listeners:
                 if isinstance(one, Listening):
                     one.left()
 
-    served: list[trio.abc.Listener[trio.abc.Stream]] = [
-        trio.SSLListener(one, tls, https_compatible=True) if tls is not None else one for one in listeners
-    ]
-    await trio.serve_listeners(serve, served, handler_nursery=nursery)
+    await trio.serve_listeners(serve, list(listeners), handler_nursery=nursery)
 
 
 def _peer(stream: trio.abc.Stream) -> Peer:
     """Who is at the other end."""
-    certificate = stream.getpeercert() if isinstance(stream, trio.SSLStream) else None
-    below = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+    certificate = stream.getpeercert() if isinstance(stream, TLSStream) else None
+    below = stream.transport if isinstance(stream, TLSStream) else stream
     if not isinstance(below, trio.SocketStream):
         return Peer(certificate=certificate)
     try:

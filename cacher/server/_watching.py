@@ -1,9 +1,9 @@
 """A watch as an answer: a cursor on its view, and a writer.
 
-    publisher ─ first(batch): one non-blocking send ─┬─ all taken: nobody wakes
-                                                     ├─ a part: kept, the only thing that is ever queued here ─┐
-                                                     └─ nothing: it stays in the view's log                    ├─► the stream's task
-    TLS, or a stream that lags ────────────────────────────────────────────────────────────────────────────────┘   all there is
+    publisher ─ first(batch): one send that does not wait ─┬─ all taken: nobody wakes
+                                                           ├─ a part: its rest alone is ever queued ───┐
+                                                           └─ nothing: it stays in the view's log      ├─► the stream's task
+    a stream that lags ────────────────────────────────────────────────────────────────────────────────┘   all there is
 
 The task sleeps in `receive_batch` while the publisher's sends succeed. A client that takes no byte for the limit's `stall_s` is
 cut; one whose history left the ring while it lagged ends as one that Kubernetes evicts: without an event, to watch again.
@@ -12,7 +12,6 @@ cut; one whose history left the ring while it lagged ends as one that Kubernetes
 from __future__ import annotations
 
 import math
-import os
 
 import trio
 
@@ -58,12 +57,10 @@ class WatchStream:
         self._closing = closing
         self._needs_columns = frames.has_columns
         self._waiting = trio.CancelScope()
-        self._rest = b""
-        self._of: Batch = ()
-        """The batch of which `_rest` is the end."""
-        plain = exchange.connection.stream
-        is_direct = isinstance(plain, trio.SocketStream) and exchange.is_chunked and isinstance(stream, Watch)
-        self._fd = plain.socket.fileno() if is_direct and isinstance(plain, trio.SocketStream) else -1
+        self._begun: Batch = ()
+        """The batch that the publisher has sent a part of; its rest is the connection's."""
+        is_direct = exchange.is_chunked and isinstance(stream, Watch)
+        self._sends_now = exchange.connection.sends_now if is_direct else None
 
     async def run(self) -> None:
         """Send events until the watch ends, its time is over, the server closes, or the client goes."""
@@ -106,41 +103,41 @@ class WatchStream:
     async def _next(self) -> Batch:
         stream = self._stream
         if isinstance(stream, Watch):
-            return await stream.receive_batch(first=self._first if self._fd >= 0 and not self._needs_columns else None)
+            return await stream.receive_batch(
+                first=self._first if self._sends_now and not self._needs_columns else None
+            )
         return await stream.receive_batch()
 
     # ---- from the publisher: no await, no exception --------------------------------------------------------------------
 
     def _first(self, batch: Batch) -> bool:
         """Send the batch at once, if the socket takes it. False: wake the task."""
-        if len(batch) > SLICE:
+        if len(batch) > SLICE or self._sends_now is None:
             return False  # not at once: others wait
         data = self._frames.chunk(batch)
-        try:
-            sent = os.write(self._fd, data)
-        except OSError:
-            return False  # it would block, or the client went: the task will find out
+        is_whole = self._sends_now(data)
+        if is_whole is None:
+            return False
         self._frames.sent(batch, data)
-        if sent == len(data):
-            return True
-        self._rest, self._of = data[sent:], batch
-        return False
+        if not is_whole:
+            self._begun = batch
+        return is_whole
 
     # ---- from the task -------------------------------------------------------------------------------------------------
 
     async def _send(self, batch: Batch) -> None:
         """Send the batch, and what has come beside it."""
         send = self._exchange.connection.send
-        if self._rest:
-            assert batch[-1] is self._of[-1], "nothing comes between a batch and its rest"
-            pieces = [self._rest]
-            self._rest, self._of = b"", ()
+        pieces = []
+        if self._begun:
+            assert batch[-1] is self._begun[-1], "nothing comes between a batch and its rest"
+            self._begun = ()
         else:
             *parts, last = in_slices(batch)
             for part in parts:  # of a state, mostly
                 await send(self._chunk(part))
-            pieces = [self._chunk(last)]
-        size = len(pieces[0])
+            pieces.append(self._chunk(last))
+        size = sum(map(len, pieces))
         while size < JOINED_BYTES and (more := self._at_once()):
             pieces.append(self._chunk(more))
             size += len(pieces[-1])
@@ -174,9 +171,8 @@ class WatchStream:
         await self._exchange.connection.send(self._wrapped(error_line(error)))
 
     async def _end(self) -> None:
-        """What is left of a chunk; at the server's end all that is there, and a bookmark; then the end."""
-        pieces = [self._rest] if self._rest else []
-        self._rest = b""
+        """At the server's end all that is there, and a bookmark; then the end."""
+        pieces = []
         if self._closing.is_set():
             pieces += self._farewell()
         if self._exchange.is_chunked:

@@ -57,6 +57,7 @@ from ._faults import PauseCache as PauseCache
 from ._faults import Reconnect as Reconnect
 from ._faults import RestartServer as RestartServer
 from ._faults import RestartStore as RestartStore
+from ._faults import RestoreBackup as RestoreBackup
 from ._faults import ShrinkRing as ShrinkRing
 from ._faults import Swizzle as Swizzle
 from ._faults import Upon as Upon
@@ -135,6 +136,7 @@ from ._shrink import Shrunk as Shrunk
 from ._shrink import shrink as shrink
 from ._simulate import Broken as Broken
 from ._simulate import simulate as simulate
+from ._stories import keen_controller as keen_controller
 from ._story import explain as explain
 from ._tape import Tape as Tape
 from ._tape import TapeError as TapeError

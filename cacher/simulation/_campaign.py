@@ -14,7 +14,7 @@ from ._acts import EndState
 from ._end_state import agreed
 from ._hunt import spread
 from ._plans import Plan, derive_plans
-from ._play import RunResult, draw, play
+from ._play import NO_FINDS, RunResult, draw, play
 from ._scenario import Scenario
 from ._tape import Tape
 from .judges import difference
@@ -40,7 +40,7 @@ class PlanResult(msgspec.Struct, frozen=True):
     @property
     def is_find(self) -> bool:
         """Whether something is wrong."""
-        return self.outcome != "held" or bool(self.differences)
+        return self.outcome not in NO_FINDS or bool(self.differences)
 
 
 class CampaignResult(msgspec.Struct):
@@ -53,6 +53,11 @@ class CampaignResult(msgspec.Struct):
     unstable: tuple[str, ...]
     """What two faultless runs did not agree on: not compared."""
     seconds: float
+
+    @property
+    def inconclusive(self) -> list[PlanResult]:
+        """The plans under which the workload was not done: they show nothing."""
+        return [result for result in self.results if result.outcome == "inconclusive" and not result.is_find]
 
     @property
     def finds(self) -> list[PlanResult]:
@@ -114,7 +119,7 @@ def _played(scenario: Scenario, tape: Tape, plan: Plan, reference: EndState) -> 
     differences: tuple[str, ...] = ()
     if acts.end_state is not None and acts.phases.settled_s is not None:
         differences = tuple(difference(reference, acts.end_state)[:DIFFERENCES_KEPT])
-    is_find = result.outcome != "held" or bool(differences)
+    is_find = result.is_find or bool(differences)
     kept = msgspec.structs.replace(result.tape, digest=result.digest, broken=result.broken)
     return PlanResult(
         plan,

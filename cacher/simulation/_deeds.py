@@ -39,6 +39,7 @@ from ._faults import (
     Reconnect,
     RestartServer,
     RestartStore,
+    RestoreBackup,
     ShrinkRing,
     Swizzle,
 )
@@ -122,7 +123,10 @@ class Deeds:
             case LoseLeader():
                 return self._lose_leader()
             case RestartStore():
-                return self._restart_store(action)
+                return self._restart_store(action.down_s)
+            case RestoreBackup():
+                self._soon(lambda: world.store.restore(action.back, bumps=world.bumps_restored))
+                return self._restart_store(action.down_s)
             case _:
                 raise AssertionError(action)
         return None
@@ -233,7 +237,7 @@ class Deeds:
 
         return mend
 
-    def _restart_store(self, action: RestartStore) -> Mend:
+    def _restart_store(self, down_s: float) -> Mend:
         links = [server.link for server in self._servers(ALL)]
         for link in links:
             link.is_up = False
@@ -243,7 +247,7 @@ class Deeds:
             for link in links:
                 link.is_up = True
 
-        self._world.injector.after(action.down_s, mend)
+        self._world.injector.after(down_s, mend)
         return mend
 
     # ---- names -------------------------------------------------------------------------------------------------------
@@ -312,7 +316,7 @@ class Deeds:
                 except _PASSING:
                     pass
             await trio.sleep(USER_RETRY_S)
-        world.notes.append(f"{world.now_s:.3f} s: no server would do {operation}")
+        world.give_up(f"no server would do {operation}")
         return None
 
 

@@ -21,7 +21,7 @@ from typing import TypeVar, TypeVarTuple
 import trio
 import trio._core._run as trio_run
 
-from ._timers import still_clock
+from ._timers import cheap_waits, still_clock
 
 _T = TypeVar("_T")
 _Args = TypeVarTuple("_Args")
@@ -88,7 +88,7 @@ def run_deterministic(
     The garbage collector rests meanwhile: when it runs depends on what else the process has allocated, and so would the
     finalisers that it calls. Cyclic garbage stays until the end; a run of 10,000 clients leaves a few MB of it.
     """
-    with _seeded_scheduler(seed), _collector_at_rest():
+    with _seeded_scheduler(seed), _collector_at_rest(), cheap_waits():
         return trio.run(
             async_fn,
             *args,

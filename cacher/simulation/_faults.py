@@ -105,6 +105,7 @@ class Kind(enum.StrEnum):
     LOSE_LEADER = "lose-leader"
     RESTART_SERVER = "restart-server"
     RESTART_STORE = "restart-store"
+    RESTORE_BACKUP = "restore-backup"
 
 
 class Action(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
@@ -267,6 +268,16 @@ class RestartStore(Action, frozen=True):
     down_s: float = 1.0
 
 
+class RestoreBackup(Action, frozen=True):
+    """The store ends, and comes back after `down_s` as a backup of it has it that was made `back` revisions ago.
+
+    Its past counts as compacted. Which revision it goes on from, `World.bumps_restored` says. Source: etcdutl snapshot restore.
+    """
+
+    back: int = 1
+    down_s: float = 1.0
+
+
 AnyAction = (
     PauseCache
     | Crash
@@ -290,6 +301,7 @@ AnyAction = (
     | LoseLeader
     | RestartServer
     | RestartStore
+    | RestoreBackup
 )
 
 
@@ -386,4 +398,5 @@ _KINDS: dict[type[AnyAction], Kind] = {
     LoseLeader: Kind.LOSE_LEADER,
     RestartServer: Kind.RESTART_SERVER,
     RestartStore: Kind.RESTART_STORE,
+    RestoreBackup: Kind.RESTORE_BACKUP,
 }

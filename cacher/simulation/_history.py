@@ -49,6 +49,8 @@ class Listed(msgspec.Struct, frozen=True, gc=False):
     """The resource version that it asked for: "" the latest, "0" any; None: not recorded."""
     is_exact: bool = False
     """Whether it asked for just that version, and not for one that is no older."""
+    minimum_restores: int = 0
+    """How often the store had been restored from a backup when the latest was asked for."""
 
 
 class Opened(msgspec.Struct, frozen=True, gc=False):
@@ -126,6 +128,27 @@ class CacheSample(msgspec.Struct, frozen=True, gc=False):
     """Whose cache it is, where there are several servers."""
 
 
+class Restored(msgspec.Struct, frozen=True):
+    """The store was given back the state of a backup. What it was told before is one history, and what it was told since another.
+
+    The same revision may stand for one write in the one, and for another in the other.
+    """
+
+    at_s: float
+    revision: int
+    """Where the store goes on from; the first write since then is above it."""
+    last_revision: int
+    """Of the last write before, also one that was undone."""
+    start: Mapping[str, Mapping[str, Object]]
+    """What the backup held, by prefix."""
+    changes: Mapping[str, int]
+    """How many changes had been recorded before, by prefix."""
+    written: int
+    """The same of `Acts.written`."""
+    published_at_s: Mapping[int, float]
+    """When each revision of the history that is over was written."""
+
+
 class History(msgspec.Struct):
     """A whole run. `finished`: the run ended by itself and drained every watch, so what is missing was lost."""
 
@@ -138,3 +161,5 @@ class History(msgspec.Struct):
     finished: bool = True
     acts: Acts = msgspec.field(default_factory=Acts)
     """What happened beside the watches, where anybody recorded it."""
+    restores: list[Restored] = msgspec.field(default_factory=list)
+    """When the store was restored from a backup, each of which begins a history of its own; `published_at_s` is the last one's."""

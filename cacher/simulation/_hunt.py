@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from ._play import RunResult, check_variant, run_seed
+from ._play import NO_FINDS, RunResult, check_variant, run_seed
 from ._scenario import Scenario
 from ._tape import Tape
 
@@ -45,7 +45,7 @@ class Trophy(msgspec.Struct, frozen=True):
     @property
     def is_find(self) -> bool:
         """Whether something is wrong."""
-        return self.outcome != "held"
+        return self.outcome not in NO_FINDS
 
     def load(self) -> Tape:
         """The tape of a find."""
@@ -65,6 +65,8 @@ class HuntResult(msgspec.Struct):
     others: list[Trophy] = msgspec.field(default_factory=list)
     """Seeds up to there that broke something else, the first few."""
     others_count: int = 0
+    inconclusive: int = 0
+    """Seeds that broke nothing and are no evidence: their users gave up, or what the scenario wants to have met was not met."""
     sometimes: dict[str, int] = msgspec.field(default_factory=dict)
     """What was met in all seeds together."""
     checks: dict[str, int] = msgspec.field(default_factory=dict)
@@ -77,7 +79,10 @@ class HuntResult(msgspec.Struct):
         if self.found is not None:
             what = guarantee if guarantee in self.found.broken else ", ".join(self.found.broken) or self.found.outcome
             return f"found: {what} after {self.seeds} seeds, {self.seconds:.1f} seconds, seed {self.found.seed}"
-        return f"clean: {self.seeds} seeds, {self.seconds:.1f} seconds"
+        if self.seeds and self.inconclusive == self.seeds:
+            return f"inconclusive: none of {self.seeds} seeds is evidence, {self.seconds:.1f} seconds"
+        besides = f" ({self.inconclusive} inconclusive)" if self.inconclusive else ""
+        return f"clean: {self.seeds} seeds{besides}, {self.seconds:.1f} seconds"
 
 
 OTHERS_KEPT = 20
@@ -130,6 +135,7 @@ def hunt(
 
 def _add(result: HuntResult, trophy: Trophy) -> None:
     result.seeds += 1
+    result.inconclusive += trophy.outcome == "inconclusive"
     result.steps += trophy.steps
     result.virtual_s += trophy.virtual_s
     for name, number in trophy.checks.items():
@@ -140,7 +146,7 @@ def _add(result: HuntResult, trophy: Trophy) -> None:
 
 def trophy_of(result: RunResult) -> Trophy:
     """What is sent of a result."""
-    is_find = result.outcome != "held"
+    is_find = result.is_find
     tape = msgspec.structs.replace(result.tape, digest=result.digest, broken=result.broken)
     return Trophy(
         seed=result.tape.seed,

@@ -9,11 +9,12 @@ import inspect
 import logging
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, Literal, cast
 
 import msgspec
+import trio
 
 from ._acts import EndState
 from ._chronicle import Chronicle
@@ -24,19 +25,25 @@ from ._faults import STORE, Change, Point
 from ._guard import NotSimulated, guarded
 from ._history import History
 from ._injector import Sight
+from ._on_line import OnLine
 from ._operations import AnyOperation
 from ._scale import draw_scale
 from ._scenario import Scenario
 from ._sometimes import counts_of
-from ._swarm import Survey, draw_faults, draw_topology, moments_of, servers_of
+from ._swarm import Survey, draw_faults, draw_restores, draw_topology, moments_of, servers_of
 from ._tape import Tape
 from ._world import NotConverged, World
-from .judges import WORLD_JUDGES, Verdict, judge_with
+from .judges import WORLD_JUDGES, Judge, Verdict, judge_with
 
 IN_THE_END = ("Convergent", "Settles", "Lively")
 """Guarantees that are broken by what never happens: with nothing else broken, the world has not converged."""
 
-Outcome = Literal["held", "broken", "not-converged", "stopped"]
+Outcome = Literal["held", "inconclusive", "broken", "not-converged", "stopped"]
+"""`inconclusive`: nothing was broken, but the workload was not done, or what the scenario wants to have met was not met. Such a run
+is no find, and no evidence either."""
+
+
+NO_FINDS: tuple[Outcome, ...] = ("held", "inconclusive")
 
 
 class RunResult(msgspec.Struct):
@@ -52,12 +59,17 @@ class RunResult(msgspec.Struct):
     steps: int
     """Lines of the chronicle: things that happened."""
     facts: tuple[str, ...] = ()
-    """Checks of the scenario's own that were broken, what had not converged, why it was stopped."""
+    """Checks of the scenario's own that were broken, what had not converged, why it was stopped, or is no evidence."""
     failure: str = ""
     """The traceback of what failed outside of every program: in the library, or in the simulator."""
     notes: tuple[str, ...] = ()
     history: History | None = None
     chronicle: Chronicle | None = None
+
+    @property
+    def is_find(self) -> bool:
+        """Whether something is wrong."""
+        return self.outcome not in NO_FINDS
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -105,8 +117,10 @@ def draw(scenario: Scenario, seed: int, variant: str, *, hunting: bool = True) -
     )
     if not hunting:
         return msgspec.structs.replace(tape, faults=scenario.script)
-    faults = draw_faults(scenario.swarm, survey(scenario, variant), streams.stream("faults"))
-    return msgspec.structs.replace(tape, faults=faults)
+    calm = survey(scenario, variant)
+    faults = draw_faults(scenario.swarm, calm, streams.stream("faults"))
+    restores = draw_restores(scenario.swarm, calm, streams.stream("restores"))
+    return msgspec.structs.replace(tape, faults=(*faults, *restores))
 
 
 def operations_of(scenario: Scenario, streams: Streams) -> tuple[AnyOperation, ...] | None:
@@ -175,6 +189,7 @@ def play(
     reference: EndState | None = None,
     plan: str = "",
     watcher: Watcher | None = None,
+    stops_at: Sequence[str] = (),
 ) -> RunResult:
     """Play `tape` and judge it. The same tape comes to the same digest, in every process.
 
@@ -183,10 +198,11 @@ def play(
         reference: what the same comes to without a fault, for CrashProof and CoalesceProof.
         plan: the pattern that the faults follow, where they follow one.
         watcher: looks at the world while it runs.
+        stops_at: guarantees that are judged while it runs. Soon after the first breach of one of them the run ends, and its
+            verdicts are on these alone, its digest on what was until then. Those of NOT_ON_LINE are not looked at.
     """
-    run = _Run(scenario, tape)
-    if watcher is not None:
-        run.world.chronicle.listener = partial(watcher, run.world)
+    run = _Run(scenario, tape, stops_at)
+    run.listen(watcher)
     run.world.history.acts.reference = reference
     run.world.history.acts.plan = plan
     is_compared = keep or reference is not None
@@ -222,15 +238,36 @@ def _modules_of(scenario: Scenario) -> tuple[str, ...]:
 class _Run:
     """One tape being played."""
 
-    def __init__(self, scenario: Scenario, tape: Tape) -> None:
+    def __init__(self, scenario: Scenario, tape: Tape, stops_at: Sequence[str] = ()) -> None:
         self.scenario = scenario
         self.tape = tape
         self.world = World(tape)
+        self.scope = trio.CancelScope()
+        sought = [judge for judge in self._judges() if judge.name in stops_at]
+        self.on_line = OnLine(sought, self.scope.cancel) if sought else None
         self.lagging: tuple[str, ...] = ()
         self.seen: list[tuple[Point, str, str, Change]] = []
 
+    def listen(self, watcher: Watcher | None) -> None:
+        """Have all that is told looked at: by who watches, and by the judges on line."""
+        world, on_line = self.world, self.on_line
+        if on_line is None:
+            world.chronicle.listener = None if watcher is None else partial(watcher, world)
+            return
+
+        def told() -> None:
+            on_line.look(world.history, len(world.chronicle.lines), world.revision)
+            if watcher is not None:
+                watcher(world)
+
+        world.chronicle.listener = told
+
     async def main(self) -> None:
-        """The world from beginning to end."""
+        """The world from beginning to end, or to where the judges on line end it."""
+        with self.scope if self.on_line is not None else nullcontext():
+            await self._main()
+
+    async def _main(self) -> None:
         world, scenario = self.world, self.scenario
         scenario.start(world, self.tape.variant)
         async with world.opened():
@@ -248,6 +285,8 @@ class _Run:
     def result(self, refusals: Sequence[NotSimulated], failure: str, *, keep: bool, is_compared: bool) -> RunResult:
         """Everything, judged."""
         world, history = self.world, self.world.history
+        if self.on_line is not None and self.on_line.has_stopped:
+            del world.chronicle.lines[self.on_line.stopped_after :]
         if is_compared and not failure:
             history.acts.end_state = end_state(history)
         verdicts = self._judge(history)
@@ -262,27 +301,43 @@ class _Run:
             outcome = "broken"
         elif self.lagging or any(verdict.broken for verdict in verdicts):
             outcome, facts = "not-converged", self.lagging
+        sometimes = counts_of(history, world.counts)
+        if outcome == "held" and (missing := self._missing(sometimes)):
+            outcome, facts = "inconclusive", missing
         return RunResult(
             tape=self.tape,
             outcome=outcome,
             verdicts=verdicts,
             digest=f"{world.chronicle.digest()[:16]}{digest(history)[:16]}",
-            sometimes=counts_of(history, world.counts),
+            sometimes=sometimes,
             virtual_s=history.acts.phases.end_s,
             steps=len(world.chronicle.lines),
             facts=facts,
             failure=failure,
-            notes=tuple(world.notes),
+            notes=(*world.notes, *self._ended_early()),
             history=history if keep else None,
             chronicle=world.chronicle if keep else None,
         )
 
+    def _missing(self, sometimes: dict[str, int]) -> tuple[str, ...]:
+        """Why the run shows nothing; nothing where it does."""
+        never = (f"never met: {name}" for name in self.scenario.wants if not sometimes.get(name))
+        return (*self.world.undone, *never)
+
+    def _ended_early(self) -> tuple[str, ...]:
+        if self.on_line is None or not self.on_line.has_stopped:
+            return ()
+        return (f"{self.world.history.acts.phases.end_s:.3f} s: ended at the first breach that was seen",)
+
     def _judge(self, history: History) -> tuple[Verdict, ...]:
+        on_line = self.on_line
+        return judge_with(on_line.judges if on_line is not None and on_line.has_stopped else self._judges(), history)
+
+    def _judges(self) -> list[Judge]:
         ignored = self.scenario.ignores
         own = {judge.name for judge in self.scenario.judges}  # a guarantee with a budget of the scenario's own
         shared = [judge for judge in WORLD_JUDGES if judge.name not in own]
-        judges = [judge for judge in (*shared, *self.scenario.judges) if judge.name not in ignored]
-        return judge_with(judges, history)
+        return [judge for judge in (*shared, *self.scenario.judges) if judge.name not in ignored]
 
 
 # ---- what there is to aim at -----------------------------------------------------------------------------------------

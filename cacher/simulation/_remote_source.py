@@ -53,7 +53,7 @@ class RemoteSource:
         self._log: ClientHistory | None = None
         self.selector = selector
         self._listed: list[Object] = []
-        self._minimum = 0
+        self._minimum = self._restores = 0
         self._asked = ""
         self._at_server: StreamingListerWatcher | None = None
         """Of the stream that is open, so that its progress can be asked for."""
@@ -65,6 +65,7 @@ class RemoteSource:
         if not page:
             self._listed = []
             self._minimum = world.store.revision if resource_version == "" else 0
+            self._restores = len(world.history.restores) if resource_version == "" else 0
             self._asked = resource_version
         found = await self._ask(
             lambda source: source.list(resource_version=resource_version, page_size=page_size, page=page)
@@ -73,7 +74,14 @@ class RemoteSource:
         self._listed.extend(found.objects)
         if not found.next_page:
             self.log.steps.append(
-                Listed(trio.current_time(), found.revision, tuple(self._listed), self._minimum, self._asked)
+                Listed(
+                    trio.current_time(),
+                    found.revision,
+                    tuple(self._listed),
+                    self._minimum,
+                    self._asked,
+                    minimum_restores=self._restores,
+                )
             )
             world.chronicle.tell(self.log.name, f"listed {len(self._listed)} at {found.revision}")
             self._listed = []

@@ -49,11 +49,14 @@ class Topology(msgspec.Struct, frozen=True, omit_defaults=True):
 BREAKING = (Kind.LIE_PROGRESS,)
 """No cache can keep its promises over a store that lies: only on where a scenario asks for it."""
 
+OPT_IN = (Kind.RESTORE_BACKUP,)
+"""What a workload is not written for: that what it did is undone. Drawn by `Swarm.restores` alone."""
+
 
 class Swarm(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a hunt draws from. It names kinds of faults, never a time, an object or an occurrence."""
 
-    kinds: tuple[Kind, ...] = tuple(kind for kind in Kind if kind not in BREAKING)
+    kinds: tuple[Kind, ...] = tuple(kind for kind in Kind if kind not in (*BREAKING, *OPT_IN))
     """Which may be on. Each seed turns each of them on or leaves it out."""
     share_on: float = 0.4
     """How likely each kind is to be on."""
@@ -64,6 +67,8 @@ class Swarm(msgspec.Struct, frozen=True, omit_defaults=True):
     refills: int = 0
     """How often, at most, a cache is kept from its store until that has forgotten what it missed, so that it must list anew.
     These come on top of `faults_max`."""
+    restores: float = 0.0
+    """How likely it is that the store is restored from a backup, once. Drawn from a stream of its own, on top of all others."""
 
 
 class Scenario(msgspec.Struct, frozen=True):

@@ -102,8 +102,7 @@ class Settler:
             return [f"{server.name} is down"]
         found = []
         for resource in server.cached():
-            changes = self._world.history.stores.get(resource.info.prefix)
-            last = changes.changes[-1].revision if changes is not None and changes.changes else 0
+            last = self._world.store.last_revision(resource.info.prefix)
             figures = resource.statistics()
             if figures.initializations and (not figures.is_ready or figures.revision < last):
                 found.append(f"{server.name}'s cache of {resource.info.plural} is at {figures.revision} of {last}")

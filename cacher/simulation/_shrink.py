@@ -88,7 +88,7 @@ class _Shrinker:
 
     def run(self, tape: Tape) -> Shrunk:
         first = self._play(tape)
-        names = (*first.broken, *(() if first.outcome == "held" else (first.outcome,)))
+        names = (*first.broken, *((first.outcome,) if first.is_find else ()))
         self._guarantee = self._guarantee or next(iter(names), "")
         if self._guarantee not in names or not self._guarantee:
             wanted = f"does not break {self._guarantee}" if self._guarantee else "breaks nothing"
@@ -190,7 +190,7 @@ class _Shrinker:
         self._plays += 1
         if self._on_play is not None:
             self._on_play(self._plays, tape)
-        return play(self._scenario, tape)
+        return play(self._scenario, tape, stops_at=(self._guarantee,) if self._guarantee else ())
 
 
 def _with_simpler_operation(tape: Tape, number: int) -> Iterator[Tape]:

@@ -40,6 +40,8 @@ def counts_of(history: History, own: Mapping[str, int]) -> dict[str, int]:
         counts["relist"] += max(0, light.lists - 1)
         counts["resume"] += max(0, light.opened - max(1, light.lists))
         counts["stream lost"] += light.lost
+    if history.restores:
+        counts["restored"] = len(history.restores)
     for name, number in own.items():
         counts[name] = counts.get(name, 0) + number
     return counts

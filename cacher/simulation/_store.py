@@ -3,29 +3,50 @@
     a write ─► EmbeddedEtcd ─► observe ─► StoreHistory, Written, on-line checks, triggers at "written"
                           └──► watches of the servers, later
 
-Whatever is judged is compared with what stands here.
+Whatever is judged is compared with what stands here. A restored backup is another etcd in the place of the first, as it is in life:
+the process ends, its watches with it, and one that knows nothing of what was undone begins.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from itertools import takewhile
 from random import Random
 
 import msgspec
 import trio
 
-from cacher.storage.etcd import CompactedError, EmbeddedEtcd, EtcdEvent, EventKind, open_embedded_etcd, prefix_end
+from cacher.storage.etcd import (
+    CompactedError,
+    EmbeddedEtcd,
+    EtcdEvent,
+    EventKind,
+    KeyValue,
+    Snapshot,
+    open_embedded_etcd,
+    prefix_end,
+)
 from watch import Object, ObjectReader
 
 from .._resources import RESOURCES, ROOT, ResourceInfo, resource_at
 from ._acts import MOMENTS, NOBODY, Written
 from ._chronicle import Chronicle
 from ._faults import STORE, Change
-from ._history import History, StoreChange, StoreHistory
+from ._history import History, Restored, StoreChange, StoreHistory
+
+BUMP = 1_000_000_000
+"""So far above its backup a restored store goes on. Source: etcd's recovery guide, what it advises for --bump-revision."""
+LOST_LEASE_S = 3600
+"""What a lease lives that had run out since the backup was made: an event's time to live."""
 
 _MOMENTS = tuple(prefix.encode() for prefix in MOMENTS)
 _BUILT_IN = {info.prefix: info for info in RESOURCES.values()}
+
+
+Again = Callable[[Snapshot], AbstractAsyncContextManager[EmbeddedEtcd]]
+"""Opens another etcd that holds what a backup held."""
 
 
 class Happened(msgspec.Struct, frozen=True, gc=False):
@@ -50,7 +71,7 @@ class Happened(msgspec.Struct, frozen=True, gc=False):
 class SimStore:
     """The one truth of a world. `etcd` is what servers talk to, through their links. Made by `open_sim_store`."""
 
-    def __init__(self, etcd: EmbeddedEtcd, history: History, chronicle: Chronicle) -> None:
+    def __init__(self, etcd: EmbeddedEtcd, history: History, chronicle: Chronicle, again: Again) -> None:
         self.etcd = etcd
         self.objects: dict[str, Object] = {}
         """What is there now, by key."""
@@ -58,6 +79,10 @@ class SimStore:
         """What each change made of what, by key and revision: before it, after it."""
         self.on_change: list[Callable[[Happened], None]] = []
         """Called in the step of each change, when it has been written down. They must not raise, and write nothing."""
+        self.on_restored: list[Callable[[], None]] = []
+        """Called when the store holds what a backup held."""
+        self.first_revision = 1
+        """There is no backup of anything before: of an empty store, or of what a backup left behind."""
         self.last_write_s = 0.0
         """Of anything but heartbeats and reports."""
         self.asking: dict[trio.lowlevel.Task, int] = {}
@@ -67,7 +92,14 @@ class SimStore:
         self._folders: dict[str, _Kept] = {}
         self._kept: dict[str, _Kept] = {}
         self._leases: dict[str, int] = {}
-        etcd.observe(ROOT, prefix_end(ROOT.encode()), self._told)
+        self._again = again
+        self._is_restoring = False
+        self._log: list[EtcdEvent] = []
+        """All that the store was told since it began, or was restored: what was there before is found by undoing it."""
+        self._observe(etcd)
+
+    def _observe(self, etcd: EmbeddedEtcd) -> None:
+        etcd.observe(ROOT, prefix_end(ROOT.encode()), partial(self._told, etcd))
 
     @property
     def revision(self) -> int:
@@ -82,6 +114,15 @@ class SimStore:
         """Have a history of a resource, also where nothing is written of it. A custom one keeps the names given here."""
         if info.prefix not in self._kept:
             self._kept[info.prefix] = _Kept(info, self._history)
+
+    def last_revision(self, prefix: str) -> int:
+        """Of the last change of a resource, or where the store was restored since; 0: neither has been."""
+        restored = self._history.restores[-1] if self._history.restores else None
+        store = self._history.stores.get(prefix)
+        since = 0 if restored is None else restored.changes.get(prefix, 0)
+        if store is not None and len(store.changes) > since:
+            return store.changes[-1].revision
+        return 0 if restored is None else restored.revision
 
     async def compact(self, keep: int) -> None:
         """Forget the history but for the last `keep` revisions; nothing where that has been forgotten already."""
@@ -102,7 +143,82 @@ class SimStore:
             await self.etcd.lease_revoke(lease)
             self._chronicle.tell(STORE, f"lease {lease} ran out")
 
-    def _told(self, events: tuple[EtcdEvent, ...]) -> None:
+    async def restore(self, back: int, *, bumps: bool) -> None:
+        """Hold what was held `back` revisions ago, and nothing of what came since, until cancelled. One at a time: while one is
+        on its way, another does nothing.
+
+        Not further back than `first_revision`. Leases begin their time to live anew.
+
+        Args:
+            bumps: go on BUMP revisions above the backup; else at the backup's own.
+        """
+        if self._is_restoring:
+            await trio.lowlevel.checkpoint()
+            return
+        self._is_restoring = True
+        backup = await self._backup(self.etcd.revision - back)
+        revision = backup.revision + (BUMP if bumps else 0)
+        ttls_s = {kv.lease: await self._ttl_s(kv.lease) for kv in backup.kvs if kv.lease}
+        async with self._again(Snapshot(revision, backup.kvs)) as etcd:
+            for lease, ttl_s in ttls_s.items():
+                await etcd.lease_grant(ttl_s, lease=lease)
+            self._chronicle.tell(STORE, f"restored from a backup of {backup.revision}, goes on from {revision}")
+            self._go_on_with(etcd, backup.kvs)
+            await trio.sleep_forever()
+
+    async def _backup(self, revision: int) -> Snapshot:
+        """What was there at `revision`, or at the first one: what is there now, undone. Cost: O(keys, changes)."""
+        found = await self.etcd.range(b"\0", b"\0")
+        revision = max(revision, self.first_revision)
+        kvs = {kv.key: kv for kv in found.kvs}
+        for event in takewhile(lambda event: event.kv.mod_revision > revision, reversed(self._log)):
+            kvs.pop(event.kv.key, None)
+            if event.prev_kv is not None:
+                kvs[event.kv.key] = event.prev_kv
+        return Snapshot(revision, [kvs[key] for key in sorted(kvs) if kvs[key].mod_revision <= revision])
+
+    async def _ttl_s(self, lease: int) -> int:
+        """What a lease was granted for."""
+        granted_s = (await self.etcd.lease_time_to_live(lease)).granted_ttl_s
+        return granted_s if granted_s > 0 else LOST_LEASE_S
+
+    def _go_on_with(self, etcd: EmbeddedEtcd, kvs: Sequence[KeyValue]) -> None:
+        """From this step on the store is `etcd`, which holds `kvs`."""
+        history, last_revision = self._history, self.etcd.revision
+        self.etcd = etcd
+        self._is_restoring = False
+        self.first_revision = etcd.revision
+        self._log.clear()
+        self._leases = {kv.key.decode(): kv.lease for kv in kvs if kv.lease}
+        self.objects = {}
+        start: dict[str, dict[str, Object]] = {prefix: {} for prefix in self._kept}
+        for kv in kvs:
+            key = kv.key.decode()
+            if key.startswith(ROOT):
+                kept = self._kept_of(key)
+                obj = kept.reader.read(key, kv.value, kv.mod_revision)
+                self.objects[key] = start.setdefault(kept.info.prefix, {})[key] = obj
+        self.last_write_s = trio.current_time()
+        history.restores.append(
+            Restored(
+                at_s=trio.current_time(),
+                revision=etcd.revision,
+                last_revision=last_revision,
+                start=start,
+                changes={prefix: len(kept.changes) for prefix, kept in self._kept.items()},
+                written=len(history.acts.written),
+                published_at_s=dict(history.published_at_s),
+            )
+        )
+        history.published_at_s.clear()
+        self._observe(etcd)
+        for told in self.on_restored:
+            told()
+
+    def _told(self, etcd: EmbeddedEtcd, events: tuple[EtcdEvent, ...]) -> None:
+        if etcd is not self.etcd:  # it has been replaced, and whatever still happens in it happens nowhere
+            return
+        self._log.extend(events)
         now_s = trio.current_time()
         if not all(event.kv.key.startswith(_MOMENTS) for event in events):
             self.last_write_s = now_s
@@ -189,5 +305,6 @@ async def open_sim_store(
     Args:
         acks: draws the scheduler turns, up to `ack_turns_max`, between a write and its acknowledgement.
     """
-    async with open_embedded_etcd(random=random, ack_turns=lambda: acks.randint(1, ack_turns_max)) as etcd:
-        yield SimStore(etcd, history, chronicle)
+    opened = partial(open_embedded_etcd, random=random, ack_turns=lambda: acks.randint(1, ack_turns_max))
+    async with opened() as etcd:
+        yield SimStore(etcd, history, chronicle, lambda backup: opened(snapshot=backup))

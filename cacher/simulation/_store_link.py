@@ -15,6 +15,7 @@ from typing import TypeVar
 import trio
 
 from cacher.storage.etcd import (
+    CompactedError,
     Compare,
     DeadlineError,
     EtcdEvent,
@@ -158,9 +159,8 @@ class StoreLink:
         count_only: bool = False,
     ) -> RangeResult:
         """See Etcd.range."""
-        etcd = self.store.etcd
         found = await self._call(
-            lambda: etcd.range(
+            lambda: self.store.etcd.range(
                 key, range_end, revision=revision, limit=limit, keys_only=keys_only, count_only=count_only
             )
         )
@@ -215,7 +215,10 @@ class StoreLink:
         progress_notify: bool = False,
         filters: Sequence[WatchFilter] = (),
     ) -> AsyncIterator[LinkWatch]:
-        """See Etcd.watch."""
+        """See Etcd.watch. Of a store that is behind where the server had been told to be, it says at once that this is over.
+
+        Source: RemoteEtcd, which asks a store that it has lost and found again for its revision.
+        """
         prefix = key if isinstance(key, str) else key.decode()
         try:
             await self._call(trio.lowlevel.checkpoint)
@@ -223,6 +226,9 @@ class StoreLink:
             yield LinkWatch(self, None, prefix)
             return
         self._note("watch", key)
+        if self.is_ahead(start_revision):
+            yield LinkWatch(self, None, prefix, CompactedError(self.store.revision + 1))
+            return
         async with self.store.etcd.watch(
             key,
             range_end,
@@ -238,6 +244,10 @@ class StoreLink:
             finally:
                 del self._watches[watch]
 
+    def is_ahead(self, start_revision: int) -> bool:
+        """Whether what a watch is to begin with is further than what the store has yet to write next."""
+        return start_revision - 1 > self.store.revision
+
     def _note(self, what: str, key: str | bytes, objects: int = 0, value_bytes: int = 0) -> None:
         prefix = key if isinstance(key, str) else key.decode()
         self._asked(Asked(trio.current_time(), self.server, what, prefix, objects, value_bytes))
@@ -247,11 +257,14 @@ class LinkWatch:
     """An open watch of the store, as it reaches a server (see EtcdWatch). Made by `StoreLink.watch`.
 
     Args:
-        inner: None: the store could not be reached.
+        inner: None: the store could not be reached, or has said `refusal`.
     """
 
-    def __init__(self, link: StoreLink, inner: EtcdWatch | None, prefix: str) -> None:
+    def __init__(
+        self, link: StoreLink, inner: EtcdWatch | None, prefix: str, refusal: CompactedError | None = None
+    ) -> None:
         self.is_broken = inner is None
+        self._refusal = refusal
         self._link = link
         self._inner = inner
         self._prefix = prefix
@@ -270,6 +283,8 @@ class LinkWatch:
         while True:
             if self.is_broken:
                 await trio.lowlevel.checkpoint()
+                if self._refusal is not None:
+                    raise self._refusal
                 raise trio.BrokenResourceError("the connection to etcd was lost: watch again")
             if self._lies and not self._is_held_up:
                 await trio.lowlevel.checkpoint()

@@ -40,7 +40,7 @@ def _verdict(result: RunResult) -> Iterator[str]:
             yield f"  {first.message.partition(f'{verdict.sentence}: ')[2] or first.message}"
             if verdict.broken > 1:
                 yield f"  and {verdict.broken - 1} times more"
-    yield from (f"broke {fact}" for fact in result.facts)
+    yield from (f"broke {fact}" if result.is_find else fact for fact in result.facts)
 
 
 def _struck(history: History) -> Iterator[str]:

@@ -42,6 +42,7 @@ from ._faults import (
     Reconnect,
     RestartServer,
     RestartStore,
+    RestoreBackup,
     ShrinkRing,
     Swizzle,
     Upon,
@@ -106,6 +107,13 @@ def draw_faults(swarm: Swarm, survey: Survey, random: Random) -> tuple[Fault, ..
     return tuple(faults)
 
 
+def draw_restores(swarm: Swarm, survey: Survey, random: Random) -> tuple[Fault, ...]:
+    """That the store is restored from a backup, or not. `random` is a stream of its own: it moves no other fault."""
+    if not swarm.restores or random.random() >= swarm.restores:
+        return ()
+    return (_Hand(survey, random, swarm.horizon_s or survey.duration_s).restore(),)
+
+
 class _Hand:
     """Draws one fault after the other."""
 
@@ -160,6 +168,10 @@ class _Hand:
             Fault(At(forgotten_s), Compact(0)),
             Fault(At(lost_s), RestartStore(0.1)),
         ]
+
+    def restore(self) -> Fault:
+        """A backup is brought back: of what was just written, or of some time ago."""
+        return Fault(self.trigger(), self._action_on_servers(Kind.RESTORE_BACKUP))
 
     def trigger(self, point: Point | None = None, who: str = "") -> AnyTrigger:
         """A moment like one of the survey's, or a time."""
@@ -255,6 +267,8 @@ class _Hand:
                 return RestartServer(self._server(), round(random.uniform(0.1, 20.0), 1))
             case Kind.RESTART_STORE:
                 return RestartStore(round(random.uniform(0.1, 10.0), 1))
+            case Kind.RESTORE_BACKUP:
+                return RestoreBackup(random.choice((1, 2, 5, 10, 30)), round(random.uniform(0.1, 5.0), 1))
             case _:
                 raise AssertionError(kind)
 

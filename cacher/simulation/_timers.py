@@ -1,14 +1,19 @@
-"""Virtual time at less cost: a clock that jumps in one pass of trio's loop, and a sleep without a cancel scope. For speed alone.
+"""Virtual time at less cost: a clock that jumps in one pass of trio's loop, a sleep without a cancel scope, and cancel scopes that
+note their deadline without a generator. For speed alone.
 
 A bare `trio.sleep` under trio's own MockClock costs 30 µs, and most of what a world does is to wait for the network. Here it is
-a third. Both do in each step what trio's own do, in the same order, so that a run comes to the same digest with either; a test
+a third. All do in each step what trio's own do, in the same order, so that a run comes to the same digest with either; a test
 compares them. They use names that are private to trio: where one is missing, trio's own take their place.
 """
 
 from __future__ import annotations
 
+import hashlib
 import heapq
+import inspect
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import inf
 from typing import Any
 
@@ -79,6 +84,7 @@ class _Sleeper:
 
 
 _numbers = itertools.count()
+_trios_sleep, _trios_sleep_until = trio.sleep, trio.sleep_until
 
 
 def _deadlines() -> Any:
@@ -88,7 +94,7 @@ def _deadlines() -> Any:
 async def sleep_until(deadline_s: float) -> None:
     """As trio.sleep_until: a checkpoint, also where the time is past."""
     if not IS_FAST or deadline_s <= trio.current_time() or deadline_s == inf:
-        await trio.sleep_until(deadline_s)
+        await _trios_sleep_until(deadline_s)
         return
     task = trio.lowlevel.current_task()
     sleeper, deadlines = _Sleeper(task, deadline_s), _deadlines()
@@ -101,6 +107,78 @@ async def sleep_until(deadline_s: float) -> None:
 async def sleep(seconds: float) -> None:
     """As trio.sleep."""
     if seconds <= 0:
-        await trio.sleep(seconds)
+        await _trios_sleep(seconds)
     else:
         await sleep_until(trio.current_time() + seconds)
+
+
+# ---- what trio's own names are within a run --------------------------------------------------------------------------
+
+
+class _Registering:
+    """What CancelScope does around each change of itself: afterwards its deadline is registered, or no longer.
+
+    trio writes it as a generator, which is most of its cost: a scope is entered and left some 20,000 times a second.
+    """
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, scope: Any) -> None:
+        self._scope = scope
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        scope = self._scope
+        before = scope._registered_deadline
+        now = inf if scope._cancel_status is None or scope._cancel_called else scope._deadline
+        if before != now:
+            scope._registered_deadline = now
+            deadlines = _deadlines()
+            if before != inf:
+                deadlines.remove(before, scope)
+            if now != inf:
+                deadlines.add(now, scope)
+
+
+def _registering(scope: Any) -> _Registering:
+    """As a method of CancelScope: a class would not be bound to its instance."""
+    return _Registering(scope)
+
+
+_REGISTERING = "_might_change_registered_deadline"
+_WRITTEN_FOR = "b6259a25e1a701a0"
+"""Of the text of trio's own. Another trio may do more there, and then does it itself; so does one in a guest's loop."""
+
+
+def _is_as_written_for() -> bool:
+    try:
+        text = inspect.getsource(inspect.unwrap(getattr(trio.CancelScope, _REGISTERING)))
+    except (AttributeError, OSError, TypeError):  # it is called otherwise, or has come without its source
+        return False
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest() == _WRITTEN_FOR
+
+
+HAS_CHEAP_SCOPES = IS_FAST and _is_as_written_for()
+
+
+@contextmanager
+def cheap_waits() -> Iterator[None]:
+    """`trio.sleep` and `trio.sleep_until` are those of this file, for whoever calls them by those names within.
+
+    The library under simulation sleeps too, a cache every second for its bookmarks: half of the steps of a small world.
+    """
+    if not IS_FAST:
+        yield
+        return
+    before = {name: getattr(trio, name) for name in ("sleep", "sleep_until")}
+    vars(trio).update(sleep=sleep, sleep_until=sleep_until)
+    registering = getattr(trio.CancelScope, _REGISTERING)
+    if HAS_CHEAP_SCOPES:
+        setattr(trio.CancelScope, _REGISTERING, _registering)
+    try:
+        yield
+    finally:
+        vars(trio).update(before)
+        setattr(trio.CancelScope, _REGISTERING, registering)

@@ -69,8 +69,13 @@ class World:
         """Whether light clients watch through a double of Kubernetes' fan-out. Set before the world opens."""
         self.has_fixed_rings = False
         """Whether rings stay as they are at first, whatever comes; else they grow to hold 75 s. Set before the world opens."""
+        self.bumps_restored = True
+        """Whether a store that is restored from a backup goes on far above all that it ever told, as `etcdutl snapshot restore
+        --bump-revision --mark-compacted` has it; else from the backup's own revision, so that revisions come a second time."""
         self.notes: list[str] = []
         """What a reader of the run should know: an Until that gave up, a fault that found nothing."""
+        self.undone: list[str] = []
+        """What of the workload was not done, and why: such a run is no evidence of anything that held."""
         self._streams = Streams(tape.seed)
         latency_s = tape.topology.latency_s
         assert isinstance(latency_s, float | int), "a tape's topology has been drawn"
@@ -93,6 +98,11 @@ class World:
         """The one truth."""
         assert self._store is not None, "the world is open"
         return self._store
+
+    @property
+    def revision(self) -> int:
+        """The store's, also before the world is open."""
+        return self._store.revision if self._store is not None else 1
 
     @property
     def now_s(self) -> float:
@@ -205,10 +215,12 @@ class World:
         ) as store:
             self._store = store
             store.on_change.append(self._told)
+            store.on_restored.append(self._wake)
             async with trio.open_nursery() as nursery:
                 for name in self._server_names():
                     await self._open_server(name, nursery)
                 await self._furnish()
+                store.first_revision = store.revision
                 self.history.acts.phases.workload_s = self.now_s
                 await nursery.start(self.injector.run)
                 self._nursery = nursery
@@ -383,6 +395,10 @@ class World:
             )
         for check in self._checks:
             check(happened)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Who waits for the store looks again."""
         changed, self._changed = self._changed, trio.Event()
         changed.set()
 
@@ -399,7 +415,12 @@ class World:
                 return
             # The workload is to be done, also where a fault keeps it from being done: so faults stop early.
             Settler(self).calm()
-        self.notes.append(f"{self.now_s:.3f} s: gave up waiting for {until.resource} {until.name}")
+        self.give_up(f"gave up waiting for {until.resource} {until.name}")
+
+    def give_up(self, what: str) -> None:
+        """Take note that something of the workload was not done."""
+        self.undone.append(f"{self.now_s:.3f} s: {what}")
+        self.notes.append(self.undone[-1])
 
     def _is_so(self, key: str, until: Until) -> bool:
         found = self.store.objects.get(key)

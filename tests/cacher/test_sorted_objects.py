@@ -13,9 +13,11 @@ from watch import Object
 
 @pytest.fixture(autouse=True, scope="module")
 def short_chunks():
-    """Chunks of 4, so that a few dozen keys split and join them."""
+    """Chunks of 4, so that a few dozen keys split and join them; and few may wait to be put in."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(module, "CHUNK", 4)
+        patched.setattr(module, "RENEWED_MAX", 5)
+        patched.setattr(module, "OVERLAID", 2)
         yield
 
 
@@ -30,16 +32,19 @@ BOUNDS = st.sampled_from(["", "/p/", "/p/00", "/p/17", "/p/17\0", "/p/30", "/p/6
 @pytest.mark.slow
 @settings(max_examples=200)
 @given(
-    first=st.sets(KEYS), changes=st.lists(st.tuples(KEYS, st.booleans()), max_size=120),
+    first=st.sets(KEYS), changes=st.lists(st.tuples(KEYS, st.sampled_from(["put", "renew", "remove"])), max_size=120),
     asked=st.lists(st.tuples(BOUNDS, BOUNDS, st.integers(0, 9)), min_size=1, max_size=8),
 )  # fmt: skip
 def test_whatever_comes_and_goes_a_range_is_what_a_sorted_dict_has(first, changes, asked):
     held = {key: obj(key) for key in first}
     objects = SortedObjects([held[key] for key in sorted(held)])
-    for revision, (key, is_gone) in enumerate(changes, start=2):
-        if not is_gone:
+    for revision, (key, what) in enumerate(changes, start=2):
+        if what == "put" or (what == "renew" and key not in held):
             held[key] = obj(key, revision)
             objects.put(held[key])
+        elif what == "renew":
+            held[key] = obj(key, revision)
+            objects.renew(held[key])
         elif key in held:
             del held[key]
             objects.remove(key)
@@ -48,11 +53,28 @@ def test_whatever_comes_and_goes_a_range_is_what_a_sorted_dict_has(first, change
                 objects.remove(key)
         objects._check()
     every = [held[key] for key in sorted(held)]
-    assert list(objects) == every
     for start, end, most in asked:
         expected = [each for each in every if start <= each.key < end]
         assert objects.between(start, end, most) == expected[: most or None]
         assert objects.count(start, end) == len(expected)
+    assert list(objects) == every
+
+
+def test_what_is_renewed_waits_for_a_reader_and_never_in_great_number():
+    objects = SortedObjects([obj(f"/p/{number:02}") for number in range(20)])
+    for turn in range(2, 50):
+        objects.renew(obj("/p/07", turn))
+        assert len(objects._renewed) == 1, "one key written often is looked up once"
+    for number in range(20):
+        objects.renew(obj(f"/p/{number:02}", 50))
+        assert len(objects._renewed) < module.RENEWED_MAX
+    for number in range(3):
+        objects.renew(obj(f"/p/{number:02}", 50))
+    waiting = len(objects._renewed)
+    assert [each.revision for each in objects.between("/p/03", "/p/07")] == [50] * 4
+    assert len(objects._renewed) == waiting, "a short list does not pay for what was written elsewhere"
+    assert [each.revision for each in objects.between("/p/", "/q")] == [50] * 20
+    assert not objects._renewed
 
 
 def test_what_is_returned_is_the_callers_to_change():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import watch._object as object_module
 from watch import Object, ObjectDecodeError, ObjectReader
 
 METADATA = {
@@ -170,6 +172,30 @@ def test_the_head_agrees_with_the_whole_object_whatever_else_is_in_it(head, labe
     assert (obj.name, obj.namespace, obj.uid) == tuple(head.get(part, "") for part in ("name", "namespace", "uid"))
     assert obj.labels == labels
     assert obj.field("spec.nodeName") == ("" if node is None else node if isinstance(node, str) else json.dumps(node))
+
+
+def test_labels_that_are_none_are_refused_each_time_and_say_that_it_is_them():
+    reader = ObjectReader()
+    for _ in range(2):
+        with pytest.raises(ObjectDecodeError, match=r"metadata\.labels: Expected `str`, got `int`"):
+            reader.read("/p", b'{"metadata":{"labels":{"a":1}}}', 1)
+        assert reader.read("/p", b'{"metadata":{"labels":null}}', 1).labels == {}
+
+
+def test_labels_are_decoded_once_for_all_objects_that_have_them_written_alike(monkeypatch):
+    decoded: list[bytes] = []
+    decode: Callable[[bytes], dict[str, str] | None] = object_module._decode_labels
+
+    def counted(text: bytes) -> dict[str, str] | None:
+        decoded.append(text)
+        return decode(text)
+
+    monkeypatch.setattr(object_module, "_decode_labels", counted)
+    reader = ObjectReader()
+    for turn in range(30):
+        obj = reader.read(f"/p/{turn}", b'{"metadata":{"name":"a","labels":{"app":"web-%d"}}}' % (turn % 3), turn)
+        assert obj.labels == {"app": f"web-{turn % 3}"}
+    assert len(decoded) == 3
 
 
 # ---- what is shared --------------------------------------------------------------------------------------------------

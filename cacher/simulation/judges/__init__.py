@@ -76,6 +76,11 @@ WORLD_JUDGES = (
 """Of a world: those, and what watches across connections, copies, handlers and controllers promise."""
 
 
+NOT_ON_LINE = ("Isolated", "Lively", "Convergent", "CrashProof", "CoalesceProof", "Settles")
+"""Guarantees about what a run comes to, or, Isolated, about a share of all clients: of a run that goes on they say nothing yet. All
+others, once broken, stay broken however the history goes on."""
+
+
 def judge_all(history: History, *, delay_max_s: float = DELAY_MAX_S) -> tuple[Verdict, ...]:
     """The verdicts of all judges, in the order of ALL_JUDGES.
 

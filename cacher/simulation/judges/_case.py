@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import accumulate, chain
+from math import inf
 from typing import NoReturn, cast
 
 import msgspec
@@ -145,11 +147,15 @@ class Reading:
     def __init__(self, case: Case, client: ClientHistory) -> None:
         self.case = case
         self.client = client
-        self.truth = case.truth(client.prefix, client.selector)
         self.parts: list[Listed | Stream] = []
         self._read()
         self.lists = [part for part in self.parts if isinstance(part, Listed)]
         self.streams = [part for part in self.parts if isinstance(part, Stream)]
+
+    @cached_property
+    def truth(self) -> SelectorTruth:
+        """What the client's selector should have shown. Raises as `Case.store`."""
+        return self.case.truth(self.client.prefix, self.client.selector)
 
     def _read(self) -> None:
         steps, opened, received = self.client.steps, None, list[Received]()
@@ -175,11 +181,27 @@ class Reading:
         raise BrokenRecord(f"{self.client.name} {facts}: record its opening")
 
 
-class Case:
-    """One history, with its truths: one a store, one a selector of it, each made when first asked for."""
+class Return(msgspec.Struct, frozen=True):
+    """A client that had been shown the store as it was restored was shown what had been before."""
 
-    def __init__(self, history: History) -> None:
+    client: str
+    revision: int
+    at_s: float
+
+
+class Case:
+    """One history, with its truths: one a store, one a selector of it, each made when first asked for.
+
+    Args:
+        whole: the run, where this is a part of it (see `_epochs`).
+        over_s: when this history ended, because the store was given another one.
+    """
+
+    def __init__(self, history: History, *, whole: History | None = None, over_s: float = inf) -> None:
         self.history = history
+        self.whole = whole or history
+        self.over_s = over_s
+        self.returns: list[Return] = []
         self._stores: dict[str, StoreTruth] = {}
         self._truths: dict[tuple[str, _Canonical], SelectorTruth] = {}
 

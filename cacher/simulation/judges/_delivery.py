@@ -114,6 +114,8 @@ def _end(reading: Reading, stream: Stream, tally: Tally) -> None:
     ended = stream.ended
     if ended is None:
         return
+    if ended.reason is EndReason.EXPIRED and ended.at_s >= reading.case.over_s:
+        return  # its whole history is gone, and it was told so
     if ended.reason is EndReason.EXPIRED:
         tally.checked(1)
         if not _may_expire(reading, stream, ended.oldest_revision):

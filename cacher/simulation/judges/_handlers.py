@@ -62,7 +62,8 @@ PAIRED = Judge(
 def _synced(case: Case, tally: Tally) -> None:
     """What was listed first is what its client was handed first, complete: no word of the informer's own is taken for it."""
     acts = case.history.acts
-    firsts = {reading.client.name: _first_state(reading) for reading in case.readings()} if acts.synced else {}
+    clients = case.whole.clients if acts.synced else ()
+    firsts = {client.name: _first_state(Reading(case, client)) for client in clients}
     for synced in acts.synced:
         tally.checked(1)
         first = firsts.get(synced.handler)
@@ -100,8 +101,9 @@ LIVE_S = 100.0
 
 def _live(case: Case, tally: Tally) -> None:
     """A copy is believed in nothing that it says of itself: what was handed to it stands in the history."""
-    heard = {client.name: _heard_s(client) for client in case.history.clients}
-    for copy in case.history.acts.copies:
+    copies = case.history.acts.copies
+    heard = {client.name: _heard_s(client) for client in case.whole.clients} if copies else {}
+    for copy in copies:
         times = heard.get(copy.holder)
         if times is None:
             continue

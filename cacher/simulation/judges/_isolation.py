@@ -58,6 +58,8 @@ def _not_expired(reading: Reading, stream: Stream, tally: Tally) -> None:
     ended = stream.ended
     if ended is None or ended.reason is not EndReason.EXPIRED or stream.is_refused:
         return
+    if ended.at_s >= reading.case.over_s:  # there is another history now
+        return
     tally.checked(1)
     facts = f"its watch expired at {ended.at_s:g} s, though it was never slow"
     tally.broke(reading.client.name, facts, revision=stream.heard, at_s=ended.at_s)

@@ -8,6 +8,7 @@ import msgspec
 
 from .._history import History
 from ._case import Case, Reading
+from ._epochs import cases_of
 from ._verdict import Tally, Verdict
 
 
@@ -36,13 +37,14 @@ def judge_with(judges: Sequence[Judge], history: History) -> tuple[Verdict, ...]
         BrokenRecord: the history contradicts itself; whoever recorded it must mend that first.
     Cost: about 1 µs a delivery for all nine judges where nothing is broken; O(versions) a distinct selector.
     """
-    case = Case(history)
+    cases = cases_of(history)
     pairs = [(judge, Tally(judge.name, judge.sentence)) for judge in judges]
-    for reading in case.readings():
+    for reading in (reading for case in cases for reading in case.readings()):
         for judge, tally in pairs:
             if judge.of_client is not None:
                 judge.of_client(reading, tally)
     for judge, tally in pairs:
         if judge.of_caches is not None:
-            judge.of_caches(case, tally)
+            for case in cases:
+                judge.of_caches(case, tally)
     return tuple(tally.verdict() for _, tally in pairs)

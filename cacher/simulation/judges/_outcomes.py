@@ -15,7 +15,7 @@ from watch import Object
 from .._acts import EndState, Wanted
 from ._case import Case
 from ._judge import Judge
-from ._truth import NONE
+from ._truth import NONE, StoreTruth
 from ._verdict import Tally
 
 DIFFERENCES_TOLD = 5
@@ -109,6 +109,7 @@ class _Count:
     def run(self) -> None:
         wanted, case = self._wanted, self._case
         owners, children = case.store(wanted.owner_prefix), case.store(wanted.child_prefix)
+        self._begin(owners, children)
         changes = [(change.revision, 0, change.key, change.after, owners) for change in owners.changes]
         changes += [(change.revision, 1, change.key, change.after, children) for change in children.changes]
         for revision, is_child, key, after, truth in sorted(changes, key=lambda one: one[:3]):
@@ -117,6 +118,17 @@ class _Count:
                 self._child(key, obj, revision)
             elif obj is not None:
                 self._owner(obj)
+
+    def _begin(self, owners: StoreTruth, children: StoreTruth) -> None:
+        """What was there at first: a store that was restored begins with something."""
+        for obj, made_by in zip(owners.objects, owners.made_by, strict=True):
+            if made_by == NONE:
+                self._owner(obj)
+        for obj, made_by in zip(children.objects, children.made_by, strict=True):
+            owner = _owner_uid(obj.parse()) if made_by == NONE and _counts(obj.parse()) else ""
+            if owner:
+                self._owner_of[obj.key] = owner
+                self._children.setdefault(owner, {})[obj.key] = None
 
     def _owner(self, obj: Object) -> None:
         value = _at(obj.parse(), self._wanted.path)

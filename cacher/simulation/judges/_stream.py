@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .._history import Listed
-from ._case import Reading, Stream
+from ._case import Case, Reading, Stream
 from ._judge import Judge
 from ._verdict import Tally
 
@@ -193,8 +193,16 @@ def _stream_goes_back(reading: Reading, stream: Stream, seen: int, tally: Tally)
     return False
 
 
+def _no_return(case: Case, tally: Tally) -> None:
+    """Where a store was restored from a backup, revisions alone do not say what is older."""
+    for one in case.returns:
+        facts = f"{one.revision} was shown of the store as it had been before it was restored, to a client that had seen it since"
+        tally.broke(one.client, facts, revision=one.revision, at_s=one.at_s)
+
+
 MONOTONIC = Judge(
     "Monotonic",
     "no list, watch or bookmark shows a client an older state than it has seen or asked for, across all reconnects",
     of_client=_monotonic,
+    of_caches=_no_return,
 )

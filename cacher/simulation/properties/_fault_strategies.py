@@ -38,6 +38,7 @@ from .._faults import (
     Reconnect,
     RestartServer,
     RestartStore,
+    RestoreBackup,
     ShrinkRing,
     Swizzle,
     Upon,
@@ -224,4 +225,5 @@ def _anywhere(servers: Sequence[str]) -> _Kinds:
         Kind.JUMP_CLOCK: lambda: st.builds(JumpClock, st.sampled_from(tuple(servers)), jumps),
         Kind.LOSE_LEADER: lambda: st.builds(LoseLeader),
         Kind.RESTART_STORE: lambda: st.builds(RestartStore, _seconds(10)),
+        Kind.RESTORE_BACKUP: lambda: st.builds(RestoreBackup, st.sampled_from((1, 2, 5, 30)), _seconds(10)),
     }

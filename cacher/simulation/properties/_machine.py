@@ -13,6 +13,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import ClassVar, Protocol
 
 import msgspec
+from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.errors import StopTest, UnsatisfiedAssumption
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -202,5 +203,7 @@ class WorldMachine(RuleBasedStateMachine):
         if isinstance(sys.exc_info()[1], StopTest | UnsatisfiedAssumption):
             return  # Hypothesis gave the example up halfway
         result = play(self.scenario(), self.tape(), keep=True)
-        if result.outcome != "held":
+        if result.outcome == "inconclusive":
+            event(f"no evidence: {result.facts[0].partition(' s: ')[2] or result.facts[0]}")
+        if result.is_find:
             raise BrokenWorld(type(self), result)

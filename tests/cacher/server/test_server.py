@@ -15,6 +15,7 @@ import trio.testing
 
 from cacher import open_cluster
 from cacher.server import ServerOptions, open_server
+from cacher.server._tls import TLSStream
 from tests.cacher.server.serving import CONFIGS, EPOCH_S, config, serving
 
 
@@ -264,9 +265,9 @@ def test_at_the_end_nobody_waits_for_a_handshake_or_for_a_watch_that_has_not_beg
                 yield
 
             monkeypatch.setattr(served.cluster.registry.resource("v1", "configmaps"), "watch", never)
-            ours, theirs = trio.testing.memory_stream_pair()
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            served.nursery.start_soon(served.server.serve, trio.SSLStream(theirs, context, server_side=True))
+            one, other = trio.socket.socketpair()
+            ours, context = trio.SocketStream(one), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            served.nursery.start_soon(served.server.serve, TLSStream(trio.SocketStream(other), context))
             opening = served.connect()
             await opening.send("GET", CONFIGS, query={"watch": "1"})
             await began.wait()
@@ -275,6 +276,7 @@ def test_at_the_end_nobody_waits_for_a_handshake_or_for_a_watch_that_has_not_beg
             await served.server.close()
             assert trio.current_time() == started
             assert await ours.receive_some() == b""
+            await ours.aclose()
             answer = await opening.answer()
             assert (answer.status, answer.header("retry-after")) == (429, "1")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import Random
@@ -14,7 +15,16 @@ import trio
 import trio.testing
 
 from cacher import Cluster, open_cluster
-from cacher.server import Limits, Server, ServerOptions, _verbs, open_server
+from cacher.server import (
+    Limits,
+    Server,
+    ServerOptions,
+    _verbs,
+    issue_server,
+    make_authority,
+    open_server,
+    server_context,
+)
 from cacher.server._frames import MEMO_BATCHES, Frames
 from cacher.server._negotiation import Accepted
 from cacher.server._shapes import SLICE, Shape
@@ -208,12 +218,20 @@ def test_a_reader_that_lags_behind_the_ring_is_ended_without_an_event(run_trio, 
 # ---- over sockets ----------------------------------------------------------------------------------------------------
 
 
+NOW_S = 1_790_000_000.0
+"""When the certificate is made: nobody here looks at its dates."""
+
+TLS = pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+
+
 @asynccontextmanager
-async def listening(**limits: float) -> AsyncIterator[tuple[Cluster, Server]]:
+async def listening(*, tls: bool = False, **limits: float) -> AsyncIterator[tuple[Cluster, Server]]:
     async with open_cluster(random=Random(1)) as cluster:
         options = ServerOptions(limits=Limits(**limits))  # type: ignore[arg-type]
         await cluster.resource("v1", "namespaces").create({"metadata": {"name": "team"}})
-        async with open_server(cluster, random=Random(2), unix=cluster.clock.unix, options=options) as server:
+        context = server_context(issue_server(make_authority(now_s=NOW_S), ["localhost"], now_s=NOW_S)) if tls else None
+        unix = cluster.clock.unix
+        async with open_server(cluster, random=Random(2), unix=unix, options=options, tls=context) as server:
             yield cluster, server
 
 
@@ -223,18 +241,24 @@ async def opened(server: Server, *, buffer_bytes: int = 0) -> Lines:
     if buffer_bytes:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
     await sock.connect(server.addresses[0])
-    connection = Connection(trio.SocketStream(sock))
+    stream: trio.abc.Stream = trio.SocketStream(sock)
+    if server.is_tls:
+        trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+        stream = trio.SSLStream(stream, trusting, https_compatible=True)
+    connection = Connection(stream)
     await connection.send("GET", CONFIGS, query={"watch": "1", "allowWatchBookmarks": "true"})
     assert (await connection.head()).status == 200
     return Lines(connection)
 
 
 @pytest.mark.slow
-def test_over_a_socket_a_slow_reader_gets_all_in_order_and_a_fast_one_does_not_wait_for_it():
+@TLS
+def test_over_a_socket_a_slow_reader_gets_all_in_order_and_a_fast_one_does_not_wait_for_it(tls):
     count, data = 400, "x" * 20_000
 
     async def main() -> None:
-        async with listening() as (cluster, server):
+        async with listening(tls=tls) as (cluster, server):
             configs = cluster.resource("v1", "configmaps")
             slow, fast = await opened(server, buffer_bytes=4096), await opened(server)
             fast_got: list[Any] = []
@@ -259,9 +283,10 @@ def test_over_a_socket_a_slow_reader_gets_all_in_order_and_a_fast_one_does_not_w
     trio.run(main)
 
 
-def test_over_a_socket_events_are_sent_by_the_publisher_and_wake_no_task(monkeypatch):
+@TLS
+def test_over_a_socket_events_are_sent_by_the_publisher_and_wake_no_task(monkeypatch, tls):
     async def main() -> None:
-        async with listening() as (cluster, server):
+        async with listening(tls=tls) as (cluster, server):
             watches = [await opened(server) for _ in range(5)]
             for lines in watches:
                 await lines.next()
@@ -290,9 +315,10 @@ def test_over_a_socket_events_are_sent_by_the_publisher_and_wake_no_task(monkeyp
 
 
 @pytest.mark.slow
-def test_over_a_socket_a_stream_that_takes_no_byte_is_cut():
+@TLS
+def test_over_a_socket_a_stream_that_takes_no_byte_is_cut(tls):
     async def main() -> None:
-        async with listening(stall_s=0.3) as (cluster, server):
+        async with listening(tls=tls, stall_s=0.3) as (cluster, server):
             stuck = await opened(server, buffer_bytes=4096)
             for number in range(400):
                 await cluster.resource("v1", "configmaps").create(config(f"c{number}", k="x" * 20_000), "team")

@@ -40,6 +40,7 @@ from cacher.simulation import (
     Reconnect,
     RestartServer,
     RestartStore,
+    RestoreBackup,
     RunResult,
     Scenario,
     ShrinkRing,
@@ -180,6 +181,7 @@ DONE: dict[Kind, tuple[AnyAction, float, Callable[[RunResult], bool]]] = {
     Kind.LOSE_LEADER: (LoseLeader(), 20, lambda result: gaps(result) > 15),
     Kind.RESTART_SERVER: (RestartServer("api-1", 5.0), 0, lambda result: "api-1 went down" in lines(result)),
     Kind.RESTART_STORE: (RestartStore(10.0), 0, lambda result: gaps(result) > 8),
+    Kind.RESTORE_BACKUP: (RestoreBackup(3, 10.0), 0, lambda result: EndReason.EXPIRED in ends(result)),
 }
 """For each kind: an action, how long it lasts, and how its effect shows."""
 

@@ -14,6 +14,7 @@ from tests.cacher.simulation.worlds import ALL, ZOMBIE
 
 def test_this_trio_has_what_the_fast_ways_need():
     assert timers.IS_FAST
+    assert timers.HAS_CHEAP_SCOPES
 
 
 @pytest.mark.determinism
@@ -164,3 +165,77 @@ def test_where_a_scope_and_its_sleeper_are_due_at_one_time_the_steps_are_trios(m
     fast = steps()
     monkeypatch.setattr(timers, "IS_FAST", False)
     assert steps() == fast
+
+
+# ---- trio's own names within a run -----------------------------------------------------------------------------------
+
+
+def test_within_a_run_trios_sleep_is_the_cheap_one_and_outside_its_own_again():
+    async def main() -> tuple[object, ...]:
+        return trio.sleep, trio.sleep_until, getattr(trio.CancelScope, timers._REGISTERING)
+
+    own = (trio.sleep, trio.sleep_until, getattr(trio.CancelScope, timers._REGISTERING))
+    within = run_deterministic(main, seed=1)
+    assert within[:2] == (timers.sleep, timers.sleep_until)
+    assert within[2] is not own[2]
+    assert (trio.sleep, trio.sleep_until, getattr(trio.CancelScope, timers._REGISTERING)) == own
+
+
+def test_trios_own_names_come_back_also_where_a_run_fails():
+    async def main() -> None:
+        raise ValueError("on purpose")
+
+    own = (trio.sleep, getattr(trio.CancelScope, timers._REGISTERING))
+    with pytest.raises(ValueError, match="on purpose"):
+        run_deterministic(main, seed=1)
+    assert (trio.sleep, getattr(trio.CancelScope, timers._REGISTERING)) == own
+
+
+@pytest.mark.determinism
+@pytest.mark.parametrize("scenario", ALL, ids=[scenario.name for scenario in ALL])
+def test_a_run_comes_to_the_same_digest_with_trios_own_scopes(scenario: Scenario, monkeypatch):
+    def digests() -> list[str]:
+        return [run_seed(scenario, seed, "buggy").digest for seed in range(3)]
+
+    fast = digests()
+    monkeypatch.setattr(timers, "HAS_CHEAP_SCOPES", False)
+    assert digests() == fast
+
+
+def test_a_scope_whose_deadline_is_moved_and_taken_away_ends_as_trios_own_does(monkeypatch):
+    """Moved later, then sooner, then away, then cancelled by hand; after it nothing is left to wait for."""
+
+    def log() -> list[object]:
+        told: list[object] = []
+
+        async def main() -> None:
+            for deadlines in ((5.0, 9.0), (9.0, 5.0), (5.0, float("inf")), (float("inf"), 7.0)):
+                with trio.CancelScope() as scope:
+                    for deadline in deadlines:
+                        scope.deadline = trio.current_time() + deadline
+                        await trio.sleep(1)
+                    with trio.move_on_after(20):
+                        await trio.sleep_forever()
+                    scope.cancel()
+                    await trio.lowlevel.checkpoint()
+                told.append((trio.current_time(), scope.cancelled_caught))
+                told.append(trio.lowlevel.current_statistics().seconds_to_next_deadline)
+
+        run_deterministic(main, seed=1)
+        return told
+
+    fast = log()
+    monkeypatch.setattr(timers, "HAS_CHEAP_SCOPES", False)
+    assert log() == fast
+    monkeypatch.setattr(timers, "IS_FAST", False)
+    assert log() == fast
+
+
+def test_a_trio_that_does_something_else_there_does_it_itself(monkeypatch):
+    def other(scope: trio.CancelScope) -> None:
+        """Another trio's."""
+
+    monkeypatch.setattr(trio.CancelScope, timers._REGISTERING, other)
+    assert not timers._is_as_written_for()
+    monkeypatch.delattr(trio.CancelScope, timers._REGISTERING)
+    assert not timers._is_as_written_for()
