@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import resource
+import socket
 import subprocess
 import sys
 import time
@@ -27,7 +28,8 @@ from ._remote import etcd_server
 
 BIN = Path(__file__).parent / "peers" / "bin" / "cacher"
 PREFIX = "/registry/pods/"
-RUN_TIMEOUT_S = 300.0
+OPENING_S = 30.0
+RUN_TIMEOUT_S = 60.0
 
 
 class Ingest(msgspec.Struct, frozen=True):
@@ -42,9 +44,10 @@ class Ingest(msgspec.Struct, frozen=True):
 def measure_ingest(binary: str, events: int, puts: int, *, is_peer: bool) -> Ingest:
     """One run on an etcd of its own, written by transactions of so many puts. `binary`: of etcd."""
     with etcd_server(binary) as endpoint:
+        _wait_for(endpoint)
         asked = [str(BIN), f"-etcd={endpoint}", f"-events={events}"]
         form = "protobuf" if is_peer else "json"
-        reading = asked if is_peer else [sys.executable, "-m", "benchmarks._ingest", endpoint, str(events)]
+        reading = [*asked, f"-puts={puts}"] if is_peer else [sys.executable, "-m", "benchmarks._ingest", endpoint, str(events)]
         writing = [*asked, f"-write={puts}", f"-decode={form}"]
         with (
             subprocess.Popen(reading, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent) as reader,
@@ -61,6 +64,20 @@ def measure_ingest(binary: str, events: int, puts: int, *, is_peer: bool) -> Ing
                 writer.kill()
     told: dict[str, Any] = msgspec.json.decode(said)
     return Ingest(told["seconds"], told["cpu_s"], told["ended"])
+
+
+def _wait_for(endpoint: str) -> None:
+    host, _, port = endpoint.removeprefix("http://").partition(":")
+    until = time.monotonic() + OPENING_S
+    while True:
+        try:
+            socket.create_connection((host, int(port)), 1.0).close()
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 async def _measure(endpoint: str, events: int) -> Ingest:
