@@ -52,10 +52,12 @@ from ._worlds import (
     plan_cases,
     world_cases,
 )
+from .beside.__main__ import RUNS as PEER_RUNS
 from .beside.__main__ import measure as measure_beside
 from .beside.__main__ import publish
 from .beside._report import keep
 
+RUNS = 5
 PIPED_WIDTH = 130
 """Columns where nobody's terminal says how many there are: every row of the table in one line."""
 
@@ -66,7 +68,7 @@ def main() -> None:
     if options.only.startswith("peers"):
         beside = measure_beside(
             Console(width=200),
-            runs=min(options.runs, 3),
+            runs=options.runs or PEER_RUNS,
             only=options.only,
             quick=options.quick,
             resume=options.resume,
@@ -76,6 +78,7 @@ def main() -> None:
         if options.publish:
             publish(beside, Console(width=200))
         return
+    options.runs = options.runs or RUNS
     rows = [case for case in cases(quick=options.quick) if options.only in case.name]
     lists = [sized for sized in sizes(quick=options.quick) if options.only in sized.name]
     disks = [case for case in durables(quick=options.quick) if options.only in case.name]
@@ -220,7 +223,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--runs", type=int, default=5, help="runs of each row (5)")
+    parser.add_argument("--runs", type=int, help=f"runs of each row ({RUNS}; beside the peers {PEER_RUNS})")
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name contains TEXT")
     parser.add_argument("--json", metavar="FILE", help="write every run to FILE")
     parser.add_argument("--html", metavar="FILE", help="write the tables to FILE as a page")

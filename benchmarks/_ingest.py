@@ -47,7 +47,11 @@ def measure_ingest(binary: str, events: int, puts: int, *, is_peer: bool) -> Ing
         _wait_for(endpoint)
         asked = [str(BIN), f"-etcd={endpoint}", f"-events={events}"]
         form = "protobuf" if is_peer else "json"
-        reading = [*asked, f"-puts={puts}"] if is_peer else [sys.executable, "-m", "benchmarks._ingest", endpoint, str(events)]
+        reading = (
+            [*asked, f"-puts={puts}"]
+            if is_peer
+            else [sys.executable, "-m", "benchmarks._ingest", endpoint, str(events)]
+        )
         writing = [*asked, f"-write={puts}", f"-decode={form}"]
         with (
             subprocess.Popen(reading, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent.parent) as reader,

@@ -19,11 +19,13 @@ from ._controllers import deep, in_turn
 from ._informers import NAMESPACES, stored_pod
 
 ROUNDS = 20
+LOOKED_UP = 100_000
+"""Objects in the store whose index is read."""
 
 
 async def _measure(count: int) -> dict[str, float]:
     keys = [f"namespace-{number % 1_000}/pod-{number}" for number in range(count)]
-    return {"queue": _rate(in_turn, keys), "deep": _rate(deep, keys), "index": _lookups(100_000)}
+    return {"queue": _rate(in_turn, keys), "deep": _rate(deep, keys), "index": _lookups(LOOKED_UP)}
 
 
 def _rate(act: Callable[[list[str]], None], keys: list[str]) -> float:

@@ -76,12 +76,12 @@ async def _watched(server: Server, etcd: RemoteEtcd, work: Watching) -> Watched:
     path = "/api/v1/namespaces/watched/configmaps?watch=1&resourceVersion="
     # Every key is there before: events are updates, and the cache of a server that fills itself when asked is full.
     for number in range(KEYS):
-        await _put(etcd, number, 0)
+        await put_config_map(etcd, number, 0)
     revision = (await etcd.range("/registry/configmaps/", count_only=True)).revision
     words = [str(server.port), "plain" if work.is_plain else "tls", str(work.watches), str(work.events)]
     command = [sys.executable, "-m", "benchmarks._watched_reader", *words, f"{path}{revision}", TOKEN]
     heard = _Heard()
-    with _reader(command) as stdout:
+    with started_reader(command) as stdout:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(heard.listen, stdout)
             await heard.ready.wait()
@@ -98,7 +98,7 @@ async def _watched(server: Server, etcd: RemoteEtcd, work: Watching) -> Watched:
 
 
 @contextmanager
-def _reader(command: list[str]) -> Iterator[trio.abc.ReceiveStream]:
+def started_reader(command: list[str]) -> Iterator[trio.abc.ReceiveStream]:
     """What it says. Started by this thread, which does not end before: the system ends it with the thread that started it."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -147,14 +147,15 @@ async def _write(etcd: RemoteEtcd, work: Watching, heard: _Heard) -> None:
         for number in numbers:
             while number - heard.events >= work.ahead and not heard.done.is_set():
                 await heard.more.wait()
-            await _put(etcd, number % KEYS, number)
+            await put_config_map(etcd, number % KEYS, number)
 
     async with trio.open_nursery() as nursery:
         for _ in range(WRITERS):
             nursery.start_soon(some)
 
 
-async def _put(etcd: RemoteEtcd, key: int, step: int) -> None:
+async def put_config_map(etcd: RemoteEtcd, key: int, step: int) -> None:
+    """Write one of KEYS."""
     await etcd.put(f"/registry/configmaps/watched/c{key}", _config_map(f"c{key}", step))
 
 

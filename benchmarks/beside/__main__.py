@@ -11,13 +11,13 @@ from rich.console import Console
 
 from ._jobs import BIN, jobs
 from ._machine import machine
-from ._report import Results, keep, kept, results_of, tables
-from ._run import Unfinished, load, run_all
+from ._report import Results, keep, kept, results_name, results_of, tables
+from ._run import Unfinished, load, missing, run_all
 
 RESULTS = Path(__file__).parent.parent / "results"
 CURE = "no peers here, so ours alone: make bench-peers builds them (it needs Go)"
-RUNS = 3
-
+RUNS = 2
+"""Twenty minutes on two cores; three take half an hour."""
 
 UNFINISHED = RESULTS / "unfinished.json"
 """What a whole run has so far; gone once it is published."""
@@ -39,7 +39,11 @@ def measure(console: Console, *, runs: int, only: str, quick: bool, resume: bool
         tell=lambda name: told.print(f"[dim]{time.strftime('%H:%M:%S')} {name}"),
         keep=UNFINISHED if is_all else None,
     )
-    results = results_of(so_far.machine, found, is_whole=not quick and is_all and (BIN / "cacher").exists())
+    lacking = missing(chosen, so_far)
+    if lacking:
+        told.print(f"not one run of: {'; '.join(lacking)}")
+    is_whole = not quick and is_all and not lacking and (BIN / "cacher").exists()
+    results = results_of(so_far.machine, found, is_whole=is_whole)
     for table in tables(results):
         console.print(table)
     return results
@@ -60,17 +64,19 @@ def _so_far(*, resume: bool, is_all: bool, quick: bool) -> Unfinished:
 def publish(results: Results, console: Console) -> None:
     """Keep the raw runs of a whole run and write docs/performance.md; of a part, say why not."""
     if not results.is_whole:
-        console.print("docs/performance.md is not written: that takes a whole run, with the peers")
+        console.print(
+            "docs/performance.md is not written: that takes a whole run, with the peers; --resume goes on with one"
+        )
         return
-    name = results.machine.date.replace(" UTC", "").replace(" ", "-").replace(":", "")
+    name = results_name(results)
     RESULTS.mkdir(exist_ok=True)
-    keep(RESULTS / f"{name}.json", results)
+    keep(RESULTS / name, results)
     UNFINISHED.unlink(missing_ok=True)
-    console.print(f"written: benchmarks/results/{name}.json")
+    console.print(f"written: benchmarks/results/{name}")
     try:
         from ._page import write_page
     except ModuleNotFoundError:  # the plots' library is one of development
-        console.print(f"docs/performance.md: pip install matplotlib, then --page benchmarks/results/{name}.json")
+        console.print(f"docs/performance.md: pip install matplotlib, then --page benchmarks/results/{name}")
     else:
         console.print(f"written: docs/{write_page(results).name}")
 

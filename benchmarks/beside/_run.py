@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -34,7 +35,8 @@ def run_all(
 ) -> Runs:
     """What was found, with what had been found before. `tell` is told the name of each job before it runs.
 
-    With `keep` all of it is in that file after each job: whenever this is cut, one job is lost at most.
+    With `keep` all of it is in that file after each job: whenever this is cut, one job is lost at most. A job whose process
+    fails is told of and left out; `missing` knows it.
     """
     runs: Runs = {row.line: row.sides for row in so_far.rows}
     for number in range(rounds):
@@ -42,7 +44,12 @@ def run_all(
             if number >= job.runs_max or (job.name, number) in so_far.done:
                 continue
             tell(f"{job.name} ({number + 1} of {min(rounds, job.runs_max)})")
-            for line, sides in job.run(number).items():
+            try:
+                found = job.run(number)
+            except subprocess.SubprocessError as error:
+                tell(f"FAILED, and is tried again by --resume: {job.name}: {error}")
+                continue
+            for line, sides in found.items():
                 known = runs.setdefault(line, {})
                 for side, sample in sides.items():
                     known.setdefault(side, []).append(sample)
@@ -51,6 +58,12 @@ def run_all(
             if keep is not None:
                 _write(keep, so_far)
     return _in_order(runs)
+
+
+def missing(chosen: Sequence[Job], so_far: Unfinished) -> list[str]:
+    """Jobs of which there is not one run."""
+    done = {name for name, _ in so_far.done}
+    return [job.name for job in chosen if job.name not in done]
 
 
 def _write(path: Path, so_far: Unfinished) -> None:
