@@ -2,7 +2,8 @@
 
 Watches are read by a process of their own; the server's CPU is this process's. Events are puts of 1 KB objects, so that all is
 in but the registry: store, cache, fan-out, frames and sends. "One a send": each event is sent everywhere before the next is
-written; "ten a send": ten at once; "flat out": as fast as they are written.
+written; "ten a send": ten at once; "flat out": as fast as they are written, and again with the batch interval of
+`watchcache serve`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ EVENT_BYTES = 1_000
 OBJECTS = 10_000
 LISTS = 5
 BATCH = 10
+BATCH_INTERVAL_S = 0.002
+"""As `watchcache serve` has it."""
 PATH = "/api/v1/namespaces/default/configmaps"
 PEER = "kube-apiserver over TLS, objects of 1.36 KB: 14.8 µs a delivery to 100 watches, 13.0 µs to 1,000; list of 10k 162 ms"
 
@@ -41,12 +44,16 @@ class HTTPCase(msgspec.Struct, frozen=True):
     joined: int
     """Events a send; 0: flat out."""
     is_tls: bool = False
+    batch_interval_s: float = 0.0
+    """Of the cache; where the writer waits for each send, it would only wait longer."""
 
     @property
     def name(self) -> str:
         how = {0: "flat out", 1: "one a send"}.get(self.joined, "ten a send")
         if not self.watches:
             return f"http, list of {OBJECTS:,}"
+        if self.batch_interval_s:
+            how += f", {self.batch_interval_s * 1e3:g} ms batches"
         return f"http, {self.watches:,} watches{' over TLS' if self.is_tls else ''}, {how}"
 
 
@@ -64,8 +71,10 @@ def http_cases(*, quick: bool = False) -> Iterator[HTTPCase]:
     events = 100 if quick else 1_000
     for is_tls in (False, True):
         for watches in (100, 1_000):
+            count = events // 10 if is_tls else events
             for joined in (1, BATCH, 0):
-                yield HTTPCase(watches, events // 10 if is_tls else events, joined, is_tls)
+                yield HTTPCase(watches, count, joined, is_tls)
+            yield HTTPCase(watches, count, 0, is_tls, BATCH_INTERVAL_S)
     yield HTTPCase(0, OBJECTS // 10 if quick else OBJECTS, 0)
 
 
@@ -100,7 +109,7 @@ def _context() -> ssl.SSLContext:
 
 async def _watched(case: HTTPCase, seed: int) -> HTTPMeasured:
     random = Random(seed)
-    async with cacher.open_cluster(random=random) as cluster:
+    async with cacher.open_cluster(random=random, batch_interval_s=case.batch_interval_s) as cluster:
         tls = _context() if case.is_tls else None
         async with open_server(cluster, random=random, unix=time.time, tls=tls) as server:
             reader = await start_reader(server.addresses[0][1], case, f"{PATH}?watch=1")
@@ -122,7 +131,7 @@ async def start_reader(port: int, case: HTTPCase, path: str, *token: str) -> tri
     """The process that reads; its watches are open, and what began them has been sent."""
     words = [str(port), "tls" if case.is_tls else "plain", str(case.watches), str(case.events), path, *token]
     command = [sys.executable, "-m", "benchmarks._http_reader", *words]
-    reader = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
+    reader = await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert reader.stdout is not None
     await said(reader.stdout, b"ready\n")
     await trio.sleep(0.2)
@@ -133,7 +142,10 @@ async def said(stream: trio.abc.ReceiveStream, word: bytes) -> None:
     """Return once a process has said a word."""
     heard = b""
     while heard != word:
-        heard += await stream.receive_some(len(word) - len(heard))
+        more = await stream.receive_some(len(word) - len(heard))
+        if not more:
+            raise RuntimeError(f"the reader ended before it said {word!r}; what it wrote on standard error says why")
+        heard += more
         assert word.startswith(heard), heard
 
 

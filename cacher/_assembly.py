@@ -225,6 +225,7 @@ class Cluster:
         clock: Clock | None = None,
         watch_cache: bool | Mapping[str, bool] = True,
         consistency_period_s: float = PERIOD_S,
+        batch_interval_s: float = 0.0,
         checks_namespaces: bool = True,
         name: str = NAME,
         new_ring: Callable[[], Ring] = Ring,
@@ -240,6 +241,7 @@ class Cluster:
         self._compactor = compactor
         self._watch_cache = watch_cache
         self._consistency_period_s = consistency_period_s
+        self._batch_interval_s = batch_interval_s
         self._new_ring = new_ring
         self._resources: dict[str, Resource] = {}
         self._custom: dict[tuple[str, str], Reader] = {}
@@ -390,6 +392,7 @@ class Cluster:
             metrics=CacheMetrics(self._metrics, **labels),
             lister_watcher=None if codec is not None else self._plain(info),
             consistency_period_s=self._consistency_period_s,
+            batch_interval_s=self._batch_interval_s,
         )
         return CachedReader(cached, info.prefix, root, nursery)
 
@@ -424,6 +427,7 @@ async def open_cluster(
     ack_turns: Callable[[], int] | None = None,
     compaction_period_s: float = COMPACTION_PERIOD_S,
     consistency_period_s: float = PERIOD_S,
+    batch_interval_s: float = 0.0,
     watch_cache: bool | Mapping[str, bool] = True,
     epoch_s: float | None = None,
     checks_namespaces: bool = True,
@@ -441,6 +445,8 @@ async def open_cluster(
         compaction_period_s: the store keeps history for one to two of these, which whoever shares it agree on through
             its `compact_rev_key`, a write each time; 0: it is left to others.
         consistency_period_s: seconds, up to half as many again, between two comparisons of a cache with the store; 0: none.
+        batch_interval_s: seconds for which a watch may be given an event late, where it comes so soon after another, so that
+            both go out together; 0: each as it comes. A server with many watches spends several times less on each event.
         watch_cache: False: no caches, every read goes to the store; or which resources have one, by name ("events",
             "deployments.apps"): those that are not named do.
         epoch_s: the Unix time at which the trio clock shows 0, for the times in objects; the machine's by default.
@@ -462,6 +468,7 @@ async def open_cluster(
             root=options.root,
             compaction_period_s=compaction_period_s,
             consistency_period_s=consistency_period_s,
+            batch_interval_s=batch_interval_s,
             watch_cache=watch_cache,
             checks_namespaces=checks_namespaces,
             name=name,
@@ -479,6 +486,7 @@ async def open_server(
     root: str = ROOT,
     compaction_period_s: float = COMPACTION_PERIOD_S,
     consistency_period_s: float = PERIOD_S,
+    batch_interval_s: float = 0.0,
     watch_cache: bool | Mapping[str, bool] = True,
     checks_namespaces: bool = True,
     name: str = NAME,
@@ -502,6 +510,7 @@ async def open_server(
             clock=clock,
             watch_cache=watch_cache,
             consistency_period_s=consistency_period_s,
+            batch_interval_s=batch_interval_s,
             checks_namespaces=checks_namespaces,
             name=name,
             new_ring=new_ring,

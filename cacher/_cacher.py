@@ -33,6 +33,7 @@ from watch import (
     bookmark_tick_delay_s,
 )
 
+from ._hand_over import HandOver
 from ._readiness import Readiness
 from ._ring import Ring
 from ._watch_cache import WatchCache
@@ -97,6 +98,7 @@ class Cacher:
             later to who was due before it.
         indexed: fields by whose value lists find objects.
         asks_progress: whether upstream's word on how far it is can be trusted, so that it is asked while somebody waits.
+        batch_interval_s: the least time between two hand-overs to watches, in seconds: see HandOver.
     """
 
     def __init__(
@@ -109,10 +111,12 @@ class Cacher:
         semantics: Semantics = Semantics.NEWEST,
         indexed: Sequence[str] = (),
         asks_progress: bool = True,
+        batch_interval_s: float = 0.0,
     ) -> None:
         self.prefix = prefix
         self.cache = WatchCache(ring=ring, indexed=indexed, is_v1_22=semantics is Semantics.V1_22)
         self.router = Router()
+        self._hand_over = HandOver(self.cache, self.router, interval_s=batch_interval_s)
         self.readiness = Readiness()
         self._lister_watcher = lister_watcher
         self._asks_progress = asks_progress
@@ -141,6 +145,8 @@ class Cacher:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._give_bookmarks)
+                if self._hand_over.interval_s:
+                    nursery.start_soon(self._hand_over.run)
                 if self._asks_progress:
                     nursery.start_soon(self._ask_while_awaited)
                 nursery.start_soon(self._reflector.run)
@@ -148,7 +154,7 @@ class Cacher:
                 task_status.started()
         finally:
             self.readiness.stop()
-            self.router.end_all()
+            self._end_watches()
 
     # ---- reading ----
 
@@ -216,6 +222,7 @@ class Cacher:
         Cost: O(events since `after`), or O(objects) with `initial`.
         """
         self.readiness.check()
+        self._hand_over.settle()  # what is held is in the history already
         cache = self.cache
         if initial:
             objects = cache.objects(selector, prefix=self._prefix_of(selector))
@@ -247,6 +254,7 @@ class Cacher:
             Expired: the history no longer reaches back to `revision`; read the state again.
         Cost: O(objects), and O(events since `revision`).
         """
+        self._hand_over.settle()
         since = self.cache.history(selector, revision)
         added = EventType.ADDED  # looked up once: that is dearer than the event
         watch = self.router.watch(
@@ -292,7 +300,7 @@ class Cacher:
     def limit_history(self, capacity: int) -> None:
         """Keep at most `capacity` events from now on. Who had yet to take one that is now gone, expires, as when the ring moves."""
         self.cache.ring.limit(capacity)
-        self.router.flush(revision=self.router.revision, oldest_revision=self.cache.ring.oldest_kept)
+        self._hand_over.flush()
 
     # ---- ReflectorStore: what the reflector writes into ----
 
@@ -302,9 +310,9 @@ class Cacher:
 
     def replace(self, replacement: Replacement) -> None:
         """Take a complete state; the cache is ready from here on."""
-        self.router.end_all()
+        self._end_watches()
         self.cache.replace(replacement)
-        self.router.flush(revision=replacement.revision, oldest_revision=self.cache.ring.oldest_kept)
+        self._hand_over.flush()
         self._initializations += 1
         self.readiness.set_ready()
 
@@ -313,13 +321,13 @@ class Cacher:
         events = self.cache.apply(changes)
         self._events += len(changes.events)
         self._has_processed = True
-        self.router.publish(events, revision=self.cache.revision, oldest_revision=self.cache.ring.oldest_kept)
+        self._hand_over.take(events)
 
     def bookmark(self, revision: int) -> None:
         """Take note of upstream's progress."""
         self.cache.progress(revision)
         self._has_processed = True
-        self.router.flush(revision=self.cache.revision, oldest_revision=self.cache.ring.oldest_kept)
+        self._hand_over.flush()
 
     # ---- inside ----
 
@@ -337,6 +345,10 @@ class Cacher:
 
     def _interrupted(self, _: str) -> None:
         self.readiness.set_pending()  # Kubernetes says why a list fails, and not why one is needed
+        self._end_watches()
+
+    def _end_watches(self) -> None:
+        self._hand_over.settle()
         self.router.end_all()
 
     def _list_failed(self, reason: str) -> None:

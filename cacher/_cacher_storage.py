@@ -92,6 +92,7 @@ class CacherStorage(PassingStorage):
         lister_watcher: what the cache is filled from, and asked how far it is; `underlying` by default.
         consistency_period_s: seconds, up to half as many again, between two comparisons of the cache with `underlying`; 0:
             none. While the last one found a difference, past revisions are the store's.
+        batch_interval_s: seconds for which watches may be given an event late, so that more go out together; see HandOver.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class CacherStorage(PassingStorage):
         metrics: CacheMetrics | None = None,
         lister_watcher: ListerWatcher | None = None,
         consistency_period_s: float = PERIOD_S,
+        batch_interval_s: float = 0.0,
     ) -> None:
         super().__init__(underlying)
         self.semantics = semantics
@@ -126,6 +128,7 @@ class CacherStorage(PassingStorage):
             semantics=semantics,
             indexed=indexed,
             asks_progress=supports_progress,
+            batch_interval_s=batch_interval_s,
         )
         """The cache itself."""
         if metrics is not None:

@@ -63,6 +63,14 @@ def add_serve(commands: Any, *, add_store: Callable[[argparse.ArgumentParser], N
         help="run the controllers of a cluster and its nodes, simulated, so that what is created lives",
     )
     command.add_argument(
+        "--watch-batch-interval",
+        type=_seconds,
+        default=ServeOptions().batch_interval_s,
+        metavar="SECONDS",
+        help="how late a watch may be given an event that comes so soon after another, so that both go out at once; 0:"
+        " each by itself (default: 0.002)",
+    )
+    command.add_argument(
         "--workers",
         type=_count,
         default=1,
@@ -138,6 +146,7 @@ def _read(options: argparse.Namespace, store: StoreOptions) -> ServeOptions:
         is_plain=options.http,
         kubeconfig=options.kubeconfig,
         shutdown_grace_s=options.shutdown_grace,
+        batch_interval_s=options.watch_batch_interval,
         has_controllers=options.controllers,
         workers=options.workers,
         **{name: getattr(options, name) for name in credentials},

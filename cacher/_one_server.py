@@ -68,7 +68,10 @@ async def open_one(
     Raises:
         EtcdError, OSError: the store cannot be opened, or the address is taken.
     """
-    async with open_cluster(etcd=options.store) as cluster, AsyncExitStack() as stack:
+    async with (
+        open_cluster(etcd=options.store, batch_interval_s=options.batch_interval_s) as cluster,
+        AsyncExitStack() as stack,
+    ):
         await make_system_namespaces(cluster)
         if options.has_controllers:
             await stack.enter_async_context(_controllers(cluster, identity if options.store.is_remote else ""))

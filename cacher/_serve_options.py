@@ -39,6 +39,8 @@ class ServeOptions(msgspec.Struct, frozen=True):
     kubeconfig: Path | None = None
     """None: `watchcache.kubeconfig`, in the data directory or else the working one."""
     shutdown_grace_s: float = 10.0
+    batch_interval_s: float = 0.002
+    """How late a watch may be given an event that comes that soon after another."""
     has_controllers: bool = False
     """Whether a cluster lives in this process, or in one of those that share an etcd."""
     workers: int = 1

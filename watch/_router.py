@@ -146,10 +146,14 @@ class Router:
 
         Cost: O(views concerned) an event, and O(waiting readers) wakes for the lot.
         """
+        self.route_all(events)
+        self.flush(revision=revision, oldest_revision=oldest_revision)
+
+    def route_all(self, events: Sequence[Event]) -> None:
+        """Route whole revisions, to be handed over by the next `flush`. No watch may be opened, and no bookmark given, before."""
         if self._views:
             for event in events:
                 self.route(event)
-        self.flush(revision=revision, oldest_revision=oldest_revision)
 
     def route(self, event: Event) -> None:
         """Note the event in every view that its new or its old version concerns."""

@@ -2,6 +2,8 @@
 
     batch (shared by the watches of a view) ─ Frames ─► one line an event ─► one chunk, shared too
 
+A batch of more than SLICE events is shown in parts, which are made once as well.
+
 Limit: the newest MEMO_BATCHES batches of a form are remembered, up to MEMO_BYTES; what a slow stream takes later is made again.
 Source: kubernetes/apiserver pkg/endpoints/handlers/watch.go, response.go (watchEmbeddedEncoder, watchListTransformer).
 """
@@ -16,10 +18,13 @@ from watch import Batch, Event, EventType
 from ..registry import APIError
 from ._encoding import chunk, encode, shown
 from ._request_metrics import Sizes, WatchEvents, sizes_of
-from ._shapes import Shape
+from ._shapes import SLICE, Shape
 
 MEMO_BATCHES = 64
 MEMO_BYTES = 8 * 2**20
+MEMO_PARTED = 4
+PARTED_MAX = 4_096
+"""Events of a batch whose parts are remembered. What has more is a state: one watch's own, and large."""
 
 _TYPES = {kind: b'{"type":"%b","object":' % kind.value.encode() for kind in EventType}
 
@@ -32,6 +37,22 @@ class Frames:
         self._events = events
         self._made: OrderedDict[int, tuple[Batch, bytes, Sizes]] = OrderedDict()
         self._bytes = 0
+        self._parts: OrderedDict[int, tuple[Batch, tuple[Batch, ...]]] = OrderedDict()
+
+    def parts(self, batch: Batch) -> tuple[Batch, ...]:
+        """The batch in parts of SLICE events, the same to everybody who asks while it is new: so their chunks are shared."""
+        if len(batch) <= SLICE:
+            return (batch,)
+        known = self._parts.get(id(batch))
+        if known is not None and known[0] is batch:
+            return known[1]
+        made = tuple(batch[start : start + SLICE] for start in range(0, len(batch), SLICE))
+        if len(batch) > PARTED_MAX:
+            return made
+        self._parts[id(batch)] = (batch, made)
+        if len(self._parts) > MEMO_PARTED:
+            self._parts.popitem(last=False)
+        return made
 
     def chunk(self, batch: Batch) -> bytes:
         """The batch's lines as one chunk. Cost: a lookup where another stream has shown it already."""

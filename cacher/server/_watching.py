@@ -133,7 +133,7 @@ class WatchStream:
             assert batch[-1] is self._begun[-1], "nothing comes between a batch and its rest"
             self._begun = ()
         else:
-            *parts, last = in_slices(batch)
+            *parts, last = self._frames.parts(batch)
             for part in parts:  # of a state, mostly
                 await send(self._chunk(part))
             pieces.append(self._chunk(last))
@@ -210,10 +210,3 @@ class WatchStream:
     async def _end_when_closing(self) -> None:
         await self._closing.wait()
         self._waiting.cancel()
-
-
-def in_slices(batch: Batch) -> list[Batch]:
-    """The batch in parts of SLICE events; a small one as it is, so that its frame is shared."""
-    if len(batch) <= SLICE:
-        return [batch]
-    return [batch[start : start + SLICE] for start in range(0, len(batch), SLICE)]

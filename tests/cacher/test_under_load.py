@@ -222,11 +222,17 @@ def _rss_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-async def run(events: int, readers: int, seed: int) -> Load:
+async def run(events: int, readers: int, seed: int, batch_interval_s: float = 0.0) -> Load:
     random = Random(seed)
     async with open_embedded_etcd(random=random) as etcd, trio.open_nursery() as service:
         below = EtcdStorage(etcd, codec=Codec(fields=("spec.nodeName",)), random=random)
-        storage = CacherStorage(below, random=random, ring=Ring(capacity_max=RING_MAX), indexed=("spec.nodeName",))
+        storage = CacherStorage(
+            below,
+            random=random,
+            ring=Ring(capacity_max=RING_MAX),
+            indexed=("spec.nodeName",),
+            batch_interval_s=batch_interval_s,
+        )
         await service.start(storage.run)
         load = Load(etcd, storage, events, random)
         async with trio.open_nursery() as nursery:
@@ -244,8 +250,9 @@ async def run(events: int, readers: int, seed: int) -> Load:
     return load
 
 
-def test_readers_see_no_difference_while_thousands_of_events_go_by():
-    load = run_deterministic(run, EVENTS, READERS, 1, seed=1)
+@pytest.mark.parametrize("batch_interval_s", [0.0, 0.025])
+def test_readers_see_no_difference_while_thousands_of_events_go_by(batch_interval_s):
+    load = run_deterministic(run, EVENTS, READERS, 1, batch_interval_s, seed=1)
     assert load.written >= EVENTS
     assert all(load.compared[what] for what in ("lists", "objects", "gets", "watches", "events")), load.compared
 

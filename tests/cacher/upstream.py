@@ -119,9 +119,11 @@ class _Stream:
 
 
 @asynccontextmanager
-async def running(upstream: Upstream, *, ring: Ring | None = None) -> AsyncIterator[Cacher]:
+async def running(
+    upstream: Upstream, *, ring: Ring | None = None, batch_interval_s: float = 0.0
+) -> AsyncIterator[Cacher]:
     """A Cacher over `upstream` that is ready."""
-    cacher = Cacher(upstream, prefix=PREFIX, random=Random(7), ring=ring)
+    cacher = Cacher(upstream, prefix=PREFIX, random=Random(7), ring=ring, batch_interval_s=batch_interval_s)
     async with trio.open_nursery() as nursery:
         await nursery.start(cacher.run)
         await settle()

@@ -25,10 +25,10 @@ from cacher.server import (
     open_server,
     server_context,
 )
-from cacher.server._frames import MEMO_BATCHES, Frames
+from cacher.server._frames import MEMO_BATCHES, MEMO_PARTED, PARTED_MAX, Frames
 from cacher.server._negotiation import Accepted
 from cacher.server._shapes import SLICE, Shape
-from cacher.server._watching import WatchStream, in_slices
+from cacher.server._watching import WatchStream
 from tests.cacher.server.serving import CONFIGS, Connection, Lines, config, serving
 from watch import Event, EventType, Object, Watch, bookmark
 
@@ -371,7 +371,21 @@ def test_a_line_is_an_event_and_a_bookmark_says_what_it_is_of():
 
 def test_a_large_batch_is_cut_and_a_small_one_stays_what_it_is():
     small = tuple(event(number) for number in range(SLICE))
-    assert in_slices(small)[0] is small
+    assert frames().parts(small)[0] is small
     large = tuple(event(number) for number in range(2 * SLICE + 1))
-    assert [len(part) for part in in_slices(large)] == [SLICE, SLICE, 1]
-    assert sum(in_slices(large), ()) == large
+    parts = frames().parts(large)
+    assert [len(part) for part in parts] == [SLICE, SLICE, 1]
+    assert sum(parts, ()) == large
+
+
+def test_all_who_are_shown_a_large_batch_share_its_chunks_and_a_state_is_not_kept():
+    made = frames()
+    large, state = (tuple(event(number) for number in range(count)) for count in (SLICE + 1, PARTED_MAX + 1))
+    first, again = ([made.chunk(part) for part in made.parts(large)] for _ in range(2))
+    assert all(one is other for one, other in zip(first, again, strict=True))
+    kept = made.parts(large)
+    assert made.parts(large) is kept
+    assert made.parts(state) is not made.parts(state)
+    for number in range(MEMO_PARTED):
+        made.parts(tuple(event(number) for _ in range(SLICE + 1)))
+    assert made.parts(large) is not kept
