@@ -27,6 +27,7 @@ k8s.io/client-go, each in process (`benchmarks/peers`). What is not the same:
 - HTTP watches: both serve the same objects from the same kind of etcd, over TLS, to the same reader, which shares the two cores
   with server, etcd and writer; the CPU is the server's alone. Flat out a kube-apiserver ends nearly all watches, so the goal is
   asked of the row where it ends none;
+- ours sends together what comes within 2 ms (`--watch-batch-interval`), as the latency beside the CPU shows;
 - two workers on these two cores have no core each: what shows is that the busiest process spends half as much a delivery;
 - a client that watches: both read our server's stream, whose events come one by one, as etcd commits them;
 - lists: ours are references to objects that nobody changes, the peer's are copied into a typed list;

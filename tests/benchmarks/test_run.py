@@ -41,6 +41,7 @@ def test_a_run_that_was_cut_goes_on_after_its_last_job(tmp_path):
     with pytest.raises(Cut):
         run_all(jobs, 2, nothing_yet(), tell=lambda name: None, keep=kept)
     so_far = load(kept)
+    assert so_far is not None
     assert so_far.done == [("first", 0), ("second", 0), ("first", 1)]
     found = run_all(jobs, 2, so_far, tell=lambda name: None, keep=kept)
     assert first.runs == [0, 1]
@@ -51,7 +52,8 @@ def test_a_run_that_was_cut_goes_on_after_its_last_job(tmp_path):
 def test_a_job_whose_process_fails_is_told_of_left_out_and_tried_again():
     failing, other = Work(subprocess.CalledProcessError(1, "it")), Work()
     jobs = [Job("failing", failing.run), Job("other", other.run)]
-    said, so_far = [], nothing_yet()
+    said: list[str] = []
+    so_far = nothing_yet()
     found = run_all(jobs, 1, so_far, tell=said.append)
     assert [one for one in said if one.startswith("FAILED") and "failing" in one]
     assert missing(jobs, so_far) == ["failing"]
