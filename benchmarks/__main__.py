@@ -52,10 +52,12 @@ from ._worlds import (
     plan_cases,
     world_cases,
 )
+from .beside.__main__ import RUNS as PEER_RUNS
 from .beside.__main__ import measure as measure_beside
 from .beside.__main__ import publish
 from .beside._report import keep
 
+RUNS = 5
 PIPED_WIDTH = 130
 """Columns where nobody's terminal says how many there are: every row of the table in one line."""
 
@@ -64,12 +66,19 @@ def main() -> None:
     """Run every case several times, interleaved, and print medians with their spread."""
     options = _options()
     if options.only.startswith("peers"):
-        beside = measure_beside(Console(width=200), runs=min(options.runs, 3), only=options.only, quick=options.quick)
+        beside = measure_beside(
+            Console(width=200),
+            runs=options.runs or PEER_RUNS,
+            only=options.only,
+            quick=options.quick,
+            resume=options.resume,
+        )
         if options.json:
             keep(Path(options.json), beside)
         if options.publish:
             publish(beside, Console(width=200))
         return
+    options.runs = options.runs or RUNS
     rows = [case for case in cases(quick=options.quick) if options.only in case.name]
     lists = [sized for sized in sizes(quick=options.quick) if options.only in sized.name]
     disks = [case for case in durables(quick=options.quick) if options.only in case.name]
@@ -214,7 +223,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--runs", type=int, default=5, help="runs of each row (5)")
+    parser.add_argument("--runs", type=int, help=f"runs of each row ({RUNS}; beside the peers {PEER_RUNS})")
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name contains TEXT")
     parser.add_argument("--json", metavar="FILE", help="write every run to FILE")
     parser.add_argument("--html", metavar="FILE", help="write the tables to FILE as a page")
@@ -222,6 +231,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="the cluster of 5,000 nodes and 50,000 pods too: hours")
     parser.add_argument(
         "--publish", action="store_true", help="with the peers: keep raw runs, write docs/performance.md"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="with the peers: go on with a whole run that was cut, after its last job"
     )
     parser.add_argument(
         "--cluster",

@@ -46,7 +46,7 @@ FLAT = 1_000
 SLOWER = 100
 
 
-class _Source:
+class Source:
     """A store of pods that are updated in turn, as bytes; and one watch: by bursts, none too far ahead, or at a pace."""
 
     def __init__(self, fan: Fan) -> None:
@@ -77,7 +77,7 @@ class _Source:
         return Page(tuple(objects), self._at)
 
     @asynccontextmanager
-    async def watch(self, revision: int) -> AsyncIterator[_Source]:
+    async def watch(self, revision: int) -> AsyncIterator[Source]:
         """From the list on."""
         yield self
 
@@ -136,7 +136,7 @@ class _Source:
 class _Tally:
     """What the watchers have taken; the last one also says how late each event was."""
 
-    def __init__(self, source: _Source, wanted: int) -> None:
+    def __init__(self, source: Source, wanted: int) -> None:
         self._source = source
         self._wanted = wanted
         self.complete = trio.Event()
@@ -176,7 +176,7 @@ class _Passes(trio.abc.Instrument):
 
 
 async def _run(fan: Fan, form: str, seed: int) -> Fanned:
-    source = _Source(fan)
+    source = Source(fan)
     ring = SLOW_HISTORY if fan.slow else HISTORY
     channels = _Channels(source)
     cacher = Cacher(
@@ -287,7 +287,7 @@ def _sink(watch: Watch, tally: _Tally, *, is_sampled: bool) -> None:
     watch.pipe_to(lambda batch: tally.take(batch, is_sampled=is_sampled))
 
 
-async def _read_slowly(cacher: Cacher, watch: Watch, source: _Source, pause_s: float, tally: _Tally) -> None:
+async def _read_slowly(cacher: Cacher, watch: Watch, source: Source, pause_s: float, tally: _Tally) -> None:
     """A mirror that is too slow: it loses events, lists again, and in the end has what the store has."""
     everything = Selector.of()
     objects, _ = cacher.list(everything)
@@ -317,7 +317,7 @@ class _Channels:
     A channel takes what a ring would hold, so that nobody is lost, and a reader reads by `async for`.
     """
 
-    def __init__(self, source: _Source) -> None:
+    def __init__(self, source: Source) -> None:
         self._channels: list[trio.MemorySendChannel[Event]] = []
         self._objects: dict[str, Object] = {}
         self._history: deque[Event] = deque(maxlen=HISTORY)

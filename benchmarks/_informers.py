@@ -45,13 +45,13 @@ class InformerTimes(msgspec.Struct, frozen=True):
 
 async def time_informer(count: int, handlers: int, at_once: int) -> InformerTimes:
     """One informer from an empty store to the first list and through an update of each object, once."""
-    first = tuple(_pod(number, number + 1) for number in range(count))
+    first = tuple(stored_pod(number, number + 1) for number in range(count))
     return await _run(_Ready(first, _updates(first, at_once)), handlers)
 
 
 async def measure_informers(count: int) -> list[tuple[str, float]]:
     """(row, objects or events a second), once."""
-    first = tuple(_pod(number, number + 1) for number in range(count))
+    first = tuple(stored_pod(number, number + 1) for number in range(count))
     rows = []
     for handlers in (1, 10):
         for at_once in (1, 100):
@@ -137,7 +137,8 @@ class _Stream:
 _read = ObjectReader(["spec.nodeName"]).read
 
 
-def _pod(number: int, revision: int) -> Object:
+def stored_pod(number: int, revision: int) -> Object:
+    """One of 1 KB, decoded."""
     namespace = f"namespace-{number % NAMESPACES}"
     body = {
         "kind": "Pod",

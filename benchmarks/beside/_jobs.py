@@ -16,9 +16,11 @@ import msgspec
 from benchmarks._fanout import Fan, Fanned, run_here, run_peer
 from benchmarks._footprint import Footprint
 from benchmarks._informers import InformerTimes
+from benchmarks._queue_rates import LOOKED_UP
 from benchmarks._storage import Sized, measure_lists
 
 from ._line import Found, Goal, GoalKind, Job, Line, Sample, Unit
+from ._server_jobs import server_jobs
 
 TOP = Path(__file__).parent.parent.parent
 BIN = TOP / "benchmarks" / "peers" / "bin"
@@ -55,6 +57,7 @@ def jobs(*, quick: bool = False) -> Iterator[Job]:
     for handlers in (1, 10):
         yield Job(f"informer, {handlers} handlers", partial(_informer, 100_000 // part, handlers))
     yield Job("queue", partial(_queue, 200_000 // part))
+    yield from server_jobs(part)
     yield Job("growth with watchers", partial(_growth_by_watchers, part), runs_max=3)
     yield Job("growth with objects", partial(_growth_by_objects, part), runs_max=2)
 
@@ -134,7 +137,7 @@ def _sample(one: Fanned, fan: Fan) -> Sample:
     ended = f"{one.ended} lost" if one.ended else ""
     if not fan.watchers:
         return Sample(one.events_per_s, one.cpu_us_per_event)
-    note = ", ".join(filter(None, (one.form, ended)))
+    note = ", ".join(filter(None, ("" if one.form == "peer" else one.form, ended)))
     has_lags = fan.select == "all"
     p50, p99 = (one.p50_s, one.p99_s) if has_lags else (None, None)
     return Sample(one.deliveries_per_s, one.cpu_ns_per_delivery / 1e3, p50, p99, note)
@@ -296,10 +299,15 @@ def _informer(objects: int, handlers: int, seed: int) -> Found:
 def _queue(operations: int, seed: int) -> Found:
     found: dict[Line, dict[str, Sample]] = {}
     rates = json.loads(_python("benchmarks._queue_rates", str(operations)))
-    for what, name in (("queue", "add, get, done, a key at a time"), ("deep", f"the same, {operations:,} keys deep")):
-        said = _said("clientgo", f"-what={what}", f"-objects={operations}")
-        peer = {"peer": Sample(operations / said["seconds"])} if said else {}
-        found[Line(INFORMER, f"queue: {name}", Unit.OPERATIONS, _times(1.0))] = {"ours": Sample(rates[what]), **peer}
+    rows = (
+        ("queue", operations, "queue: add, get, done, a key at a time"),
+        ("deep", operations, f"queue: the same, {operations:,} keys deep"),
+        ("index", LOOKED_UP, f"store: look up one of 1,000 namespaces, read its {LOOKED_UP // 1_000} names"),
+    )
+    for what, objects, name in rows:
+        said = _said("clientgo", f"-what={what}", f"-objects={objects}")
+        peer = {"peer": Sample(said["objects"] / said["seconds"])} if said else {}
+        found[Line(INFORMER, name, Unit.OPERATIONS, _times(1.0))] = {"ours": Sample(rates[what]), **peer}
     return found
 
 

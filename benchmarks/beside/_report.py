@@ -34,6 +34,11 @@ def results_of(machine: Machine, runs: Runs, *, is_whole: bool) -> Results:
     return Results(machine, is_whole, [Row(line, sides) for line, sides in runs.items()])
 
 
+def results_name(results: Results) -> str:
+    """The name of their file, after when they were made."""
+    return results.machine.date.replace(" UTC", "").replace(" ", "-").replace(":", "") + ".json"
+
+
 def kept(path: Path) -> Results:
     """What `keep` wrote."""
     return msgspec.json.decode(path.read_bytes(), type=Results)
@@ -50,7 +55,7 @@ HEADINGS = ("work", "ours", "peer", "times as good", "goal", "reached", "CPU µs
 def cells(row: Row) -> tuple[str, ...]:
     """A row of the table, in the order of HEADINGS."""
     line, ours, peer = row.line, row.sides.get("ours", []), row.sides.get("peer", [])
-    notes = sorted({one.note for one in ours if one.note})
+    notes = sorted({one.note for one in ours if one.note} | {f"peer: {one.note}" for one in peer if one.note})
     cpu = "–" if cpu_text(ours) == cpu_text(peer) == "–" else f"{cpu_text(ours)} / {cpu_text(peer)}"
     late = "–" if latency_text(ours) == latency_text(peer) == "–" else f"{latency_text(ours)} | {latency_text(peer)}"
     noted = f" ({'; '.join(notes)})" if notes else ""

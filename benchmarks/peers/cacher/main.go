@@ -6,6 +6,9 @@
 //	cacher -select all -watchers 1000 -rate 10000 -events 30000    the same, paced: how late each event is
 //	cacher -lists 100000                                           lists of so many objects
 //	cacher -memory 100000 -watchers 1000                           what so many objects take
+//	cacher -replay 1000 -select namespace                          a watch from the past, over the whole history
+//	cacher -etcd URL -events 100000 -puts 100                      ingest from a real etcd
+//	cacher -etcd URL -events 100000 -write 100 -decode protobuf    who writes there
 //
 // A feeder hands over ready pods of 1 KB, all updates, `burst` at a time, and is never more than two bursts ahead of the
 // slowest watcher (burst 0: as fast as they are taken). Each watcher is a goroutine that loops over its events and reads
@@ -144,10 +147,20 @@ func main() {
 	flag.StringVar(&what.decode, "decode", "", "json, protobuf: decode every event; by default pods are handed over ready")
 	memory := flag.Int("memory", 0, "measure memory with so many objects instead")
 	lists := flag.Int("lists", 0, "measure lists of so many objects instead")
+	etcd := flag.String("etcd", "", "measure ingest of -events from this etcd instead, or write them there")
+	write := flag.Int("write", 0, "with -etcd: write, so many puts a transaction, in the form that -decode says")
+	puts := flag.Int("puts", 1, "with -etcd: how many puts each transaction has that is written there")
+	replay := flag.Int("replay", 0, "measure a watch over the whole history instead, of one in so many pods where -select says")
 	flag.Parse()
 	klog.SetOutput(nowhere{})
 	klog.LogToStderr(false)
 	switch {
+	case *etcd != "" && *write > 0:
+		writeEtcd(*etcd, what.decode, what.events, *write)
+	case *etcd != "":
+		show(measureEtcd(*etcd, what.events, *puts))
+	case *replay > 0:
+		show(measureReplay(what.selects, *replay))
 	case *memory > 0:
 		show(measureMemory(*memory, what.watchers))
 	case *lists > 0:
@@ -205,7 +218,7 @@ func newScheme() *kruntime.Scheme {
 	return scheme
 }
 
-func newCacher(below *source) *cacher.Cacher {
+func newCacher(below storage.Interface) *cacher.Cacher {
 	codecs := serializer.NewCodecFactory(newScheme())
 	node := func(obj kruntime.Object) string { return obj.(*v1.Pod).Spec.NodeName }
 	made, err := cacher.NewCacherFromConfig(cacher.Config{

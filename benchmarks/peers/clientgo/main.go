@@ -167,8 +167,31 @@ func measureDeep(operations int) result {
 	return result{What: "deep", Objects: operations, Seconds: time.Since(began).Seconds(), CPU: cpuSeconds() - cpu}
 }
 
+// measureIndex looks up each of a thousand namespaces in an index, over and over, and reads the name of what is there.
+func measureIndex(objects int) result {
+	store := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
+	for number := range objects {
+		one := pod(number, number+1)
+		must(store.Add(&one))
+	}
+	runtime.GC()
+	lookups, length := 0, 0
+	began, cpu := time.Now(), cpuSeconds()
+	for range 20 {
+		for number := range 1000 {
+			found, err := store.ByIndex(cache.NamespaceIndex, fmt.Sprintf("namespace-%d", number))
+			must(err)
+			for _, one := range found {
+				length += len(one.(*v1.Pod).Name)
+			}
+			lookups++
+		}
+	}
+	return result{What: "index", Objects: lookups, Seconds: time.Since(began).Seconds(), CPU: cpuSeconds() - cpu}
+}
+
 func main() {
-	what := flag.String("what", "informer", "informer, queue (a key at a time), deep (all keys, then all taken)")
+	what := flag.String("what", "informer", "informer, index, queue (a key at a time), deep (all keys, then all taken)")
 	objects := flag.Int("objects", 100_000, "objects, or keys")
 	handlers := flag.Int("handlers", 1, "handlers of the informer")
 	flag.Parse()
@@ -178,10 +201,12 @@ func main() {
 		found = measureInformer(*objects, *handlers)
 	case "queue":
 		found = measureQueue(*objects)
+	case "index":
+		found = measureIndex(*objects)
 	case "deep":
 		found = measureDeep(*objects)
 	default:
-		must(fmt.Errorf("-what is informer, queue or deep, not %q", *what))
+		must(fmt.Errorf("-what is informer, index, queue or deep, not %q", *what))
 	}
 	found.Go, found.Procs, found.ClientGo = runtime.Version(), runtime.GOMAXPROCS(0), "v0.36.2"
 	must(json.NewEncoder(os.Stdout).Encode(found))
