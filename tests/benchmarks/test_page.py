@@ -1,11 +1,14 @@
 """benchmarks/beside/_page.py: what docs/performance.md says of each line."""
 
+import re
+
 import pytest
 
 from benchmarks.beside._limits import UNKNOWN, limit_of
 from benchmarks.beside._line import Goal, GoalKind, Line, Sample, Unit, is_reached, ratios
 from benchmarks.beside._machine import Machine
 from benchmarks.beside._report import Results, Row
+from tests import source
 
 TWICE = Goal(GoalKind.RATIO, 2.0)
 
@@ -60,6 +63,22 @@ def test_the_page_has_figures_goals_verdicts_limits_and_its_line_in_the_index(tm
     assert "python -m benchmarks.beside --page benchmarks/results/2026-01-01-0000.json" in text
     assert (tmp_path / "performance" / "memory.svg").exists()
     assert (tmp_path / "index.md").read_text() == "\nguarantees\nconformance\nperformance\ndesign\n"
+
+
+def test_the_page_and_its_pictures_are_what_its_raw_runs_come_to(tmp_path, monkeypatch):
+    page = pytest.importorskip("benchmarks.beside._page", exc_type=ModuleNotFoundError)
+    kept = pytest.importorskip("benchmarks.beside.__main__").kept
+    docs = source.ROOT / "docs"
+    text = (docs / "performance.md").read_text()
+    named = re.search(r"--page (benchmarks/results/\S+\.json)`", text)
+    assert named is not None
+    monkeypatch.setattr(page, "DOCS", tmp_path)
+    (tmp_path / "index.md").write_text((docs / "index.md").read_text())
+    page.write_page(kept(source.ROOT / named[1]))
+    assert (tmp_path / "performance.md").read_text() == text
+    assert (tmp_path / "index.md").read_text() == (docs / "index.md").read_text()
+    pictures = sorted(path.name for path in (docs / "performance").iterdir())
+    assert sorted(path.name for path in (tmp_path / "performance").iterdir()) == pictures
 
 
 def test_a_line_that_nobody_has_profiled_says_so():

@@ -15,7 +15,7 @@ from tests.docs.documents import DOCUMENTS, text_of
 from tests.docs.picture_runs import RUNS
 
 DOCS = source.ROOT / "docs"
-COMMAND = r"`python -m (\S+) ([^`\s]+)`"
+COMMAND = r"`python -m (\S+) (?:--page )?([^`\s]+)`"
 
 
 def shown() -> list[tuple[str, str, str]]:
@@ -46,6 +46,8 @@ def test_every_picture_is_shown_and_says_how_it_is_made():
         if module == "tests.docs.pictures":
             assert name in RUNS
             assert picture.name == f"{name}.svg"
+        elif module == "benchmarks.beside":  # drawn from raw runs, together with its page
+            assert (source.ROOT / name).is_file()
         else:
             assert source.ROOT / name == picture
 
