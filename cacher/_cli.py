@@ -19,7 +19,7 @@ from watch import APIError
 
 from ._cli_look import EXIT_REFUSED, UNUSABLE_LOOKS, LookRefused, add_look, told
 from ._cli_parser import Parser, add_common, read
-from ._cli_reports import UNUSABLE_REPORTS, add_diff, add_report_flags, keep_reports, wants_report
+from ._cli_reports import UNUSABLE_REPORTS, add_diff, add_report_flags, is_for_people, keep_reports, wants_report
 from ._cli_serve import UNUSABLE, add_serve, run_serve
 from ._cli_upkeep import NoBenchmarks, add_upkeep
 from ._cli_worlds import UNUSABLE_WORLDS, add_worlds
@@ -123,7 +123,7 @@ def _trace(options: argparse.Namespace) -> int:
         keep_reports(options, reports, f"trace {report.trace}")
     if options.output == "json":
         print(report.to_json(), flush=True)
-    else:
+    elif is_for_people(options):
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")  # a letter that the output cannot show must not end the report
         render(report, console_for(sys.stdout, is_wide=options.output == "wide"))
@@ -187,15 +187,8 @@ def _add_trace(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     _add_store(trace)
     _add_watch_cache(trace)
-    trace.add_argument(
-        "-o",
-        "--output",
-        choices=("json", "wide"),
-        metavar="json|wide",
-        help="as one JSON document, or with all columns",
-    )
+    add_report_flags(trace, "json", "wide")
     trace.add_argument("--json", action="store_const", const="json", dest="output", help="the same as -o json")
-    add_report_flags(trace)
 
 
 class StoreError(Exception):

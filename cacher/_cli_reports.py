@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from .reports import (
     Document,
     PageError,
@@ -25,7 +27,7 @@ from .reports import (
     to_shiviz,
     write_page,
 )
-from .simulation import EXIT_BROKEN, EXIT_OK, Tape, load_scenario, package_version, play, sign_of_life
+from .simulation import EXIT_BROKEN, EXIT_OK, PlayDisplay, Tape, load_scenario, package_version, play
 
 UNUSABLE_REPORTS = (PageError,)
 
@@ -36,11 +38,21 @@ _FLAGS = (
 )
 
 
-def add_report_flags(parser: Any) -> None:
-    """The flags of a command that has something to report."""
+def add_report_flags(parser: Any, *forms: str) -> None:
+    """The flags of a command that has something to report, which can be printed in these forms too: html is one of them."""
+    add_output(parser, *forms, "html")
     group = parser.add_argument_group("reports")
     for flag, text in _FLAGS:
         group.add_argument(flag, type=_new_file, metavar="FILE", help=text)
+
+
+def add_output(parser: Any, *forms: str) -> None:
+    """`-o`: what is on standard output instead of the lines for people."""
+    said = " or ".join(_FORMS[form] for form in forms)
+    parser.add_argument("-o", "--output", choices=forms, metavar="|".join(forms), help=f"{said}, instead of lines")
+
+
+_FORMS = {"json": "one JSON document", "wide": "all there is to tell", "html": "the report that --html writes"}
 
 
 def add_diff(commands: Any) -> None:
@@ -54,6 +66,7 @@ def add_diff(commands: Any) -> None:
     for name in ("a", "b"):
         parser.add_argument(name, metavar=name.upper(), help="a tape, or a report that was saved with --html")
     parser.add_argument(*_FLAGS[0][:1], type=_new_file, metavar="FILE", help="write the comparison as a page too")
+    add_output(parser, "json", "html")
     parser.set_defaults(run=_diff)
 
 
@@ -67,13 +80,22 @@ def _new_file(text: str) -> Path:
 
 def wants_report(options: argparse.Namespace) -> bool:
     """Whether any of the flags was given: making a report costs some µs an event."""
-    return any(getattr(options, flag[2:]) is not None for flag, _ in _FLAGS)
+    return options.output == "html" or any(getattr(options, flag[2:]) is not None for flag, _ in _FLAGS)
+
+
+def is_for_people(options: argparse.Namespace) -> bool:
+    """Whether standard output has lines for people, and not a document for a program."""
+    return options.output not in ("json", "html")
+
+
+def print_json(value: object) -> None:
+    """One document on standard output."""
+    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode(), flush=True)
 
 
 def keep_reports(options: argparse.Namespace, reports: Sequence[Report], title: str) -> None:
     """Write what was asked for, and say so where it does not mix with what the command prints."""
-    if options.html is not None:
-        _keep(options.html, write_page(Document(title, list(reports), made_by=_made_by())).encode(), "the report")
+    _keep_page(options, Document(title, list(reports), made_by=_made_by()), "the report")
     if options.perfetto is not None:
         _keep(options.perfetto, to_perfetto(reports), "for ui.perfetto.dev")
     if options.shiviz is not None:
@@ -84,6 +106,17 @@ def keep_reports(options: argparse.Namespace, reports: Sequence[Report], title: 
 def replay_words(*words: object) -> str:
     """A command of this program, as it is typed."""
     return shlex.join(["watchcache", *map(str, words)])
+
+
+def _keep_page(options: argparse.Namespace, document: Document, what: str) -> None:
+    """Into its file, and onto standard output, where it was asked for there."""
+    if options.html is None and options.output != "html":
+        return
+    page = write_page(document)
+    if options.html is not None:
+        _keep(options.html, page.encode(), what)
+    if options.output == "html":
+        print(page, flush=True)
 
 
 def _keep(path: Path, content: bytes, what: str) -> None:
@@ -99,18 +132,19 @@ def _made_by() -> str:
 
 
 def _diff(options: argparse.Namespace) -> int:
-    a, b = _report_in(options.a), _report_in(options.b)
+    a, b = (_report_in(named, is_quiet=options.quiet) for named in (options.a, options.b))
     comparison = compare(a, b, named=(options.a, options.b))
-    for line in comparison_lines(comparison):
-        print(line)
-    if options.html is not None:
-        title = f"{options.a} and {options.b} compared"
-        page = write_page(Document(title, [a, b], comparison, made_by=_made_by()))
-        _keep(options.html, page.encode(), "the comparison")
+    if options.output == "json":
+        print_json(comparison)
+    elif is_for_people(options):
+        for line in comparison_lines(comparison):
+            print(line)
+    title = f"{options.a} and {options.b} compared"
+    _keep_page(options, Document(title, [a, b], comparison, made_by=_made_by()), "the comparison")
     return EXIT_BROKEN if comparison.differences else EXIT_OK
 
 
-def _report_in(named: str) -> Report:
+def _report_in(named: str, *, is_quiet: bool) -> Report:
     """The report that a file holds, or that its tape comes to.
 
     Raises:
@@ -126,6 +160,6 @@ def _report_in(named: str) -> Report:
             raise PageError(f"{path} has {len(reports)} runs, and no number {number}: choose one from 1 on")
         return reports[number - 1]
     tape = Tape.from_json(content)
-    with sign_of_life(f"playing {path}"):
-        result = play(load_scenario(tape.scenario), tape, keep=True)
+    with PlayDisplay(f"playing {path}", is_quiet=is_quiet) as display:
+        result = play(load_scenario(tape.scenario), tape, keep=True, watcher=display.looked)
     return report_of_run(result, kind="replay", replay=replay_words("replay", path))

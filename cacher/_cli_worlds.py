@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from ._cli_reports import add_report_flags, keep_reports, replay_words, wants_report
+from ._cli_reports import add_report_flags, is_for_people, keep_reports, print_json, replay_words, wants_report
 from ._completion import complete_with
 from .reports import report_of_hunt, report_of_run, report_of_shrunk
 from .simulation import (
@@ -25,9 +25,12 @@ from .simulation import (
     HuntResult,
     LiveView,
     NothingToShrink,
+    PlayDisplay,
     RunResult,
     Scenario,
     ScenarioNotFound,
+    ShrinkDisplay,
+    Shrunk,
     Tape,
     TapeError,
     UnknownVariant,
@@ -38,7 +41,6 @@ from .simulation import (
     run_seed,
     shipped_scenarios,
     shrink,
-    sign_of_life,
 )
 
 EXIT_NOT_DETERMINISTIC = 3
@@ -64,9 +66,8 @@ def add_worlds(commands: Any) -> None:
     _add_scenario(run)
     run.add_argument("--seed", type=int, default=1, metavar="N", help="where all chance comes from (default: 1)")
     run.add_argument("--variant", default="", metavar="V", help="this variant alone")
-    add_report_flags(run)
+    add_report_flags(run, "json", "wide")
     run.add_argument("--clients", type=_count, metavar="N", help="so many light clients, in a scenario about size")
-    _add_output(run)
     run.add_argument("--live", action="store_true", help="see caches, watchers, faults and guarantees while it plays")
     run.set_defaults(run=_run)
 
@@ -80,8 +81,7 @@ def add_worlds(commands: Any) -> None:
     hunting.add_argument(
         "--jobs", type=_count, default=os.cpu_count() or 1, metavar="J", help="processes (default: one a core)"
     )
-    add_report_flags(hunting)
-    _add_output(hunting)
+    add_report_flags(hunting, "json", "wide")
     hunting.add_argument(
         "--live", action="store_true", help="see what is met and checked, and how often, while it goes on"
     )
@@ -98,21 +98,13 @@ def add_worlds(commands: Any) -> None:
             parser.add_argument(
                 "--out", metavar="FILE", help="where to write it (default: beside the tape, .small.json)"
             )
-        add_report_flags(parser)
+        add_report_flags(parser, "json")
         parser.set_defaults(run=does)
 
 
 def _add_scenario(parser: argparse.ArgumentParser) -> None:
     named = parser.add_argument("scenario", metavar="NAME", help="a shipped scenario, a file, or module:NAME")
     complete_with(named, shipped_scenarios)
-
-
-def _add_output(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", choices=("json",), metavar="json", help="one JSON document instead of lines")
-
-
-def _print_json(value: object) -> None:
-    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode(), flush=True)
 
 
 def _count(text: str) -> int:
@@ -124,7 +116,7 @@ def _count(text: str) -> int:
 def _list(options: argparse.Namespace) -> int:
     found = [load_scenario(name) for name in shipped_scenarios()]
     if options.output == "json":
-        _print_json([_listed(scenario) for scenario in found])
+        print_json([_listed(scenario) for scenario in found])
         return EXIT_OK
     width = max(len(scenario.name) for scenario in found)
     for scenario in found:
@@ -161,9 +153,9 @@ def _run(options: argparse.Namespace) -> int:
             again = replay_words("run", options.scenario, "--seed", options.seed, "--variant", variant)
             reports.append(report_of_run(result, replay=again))
         is_to_break = number == 0 and len(variants) > 1 and bool(scenario.guarantee)
-        if options.output is None:
+        if is_for_people(options):
             _tell(options, _told(result))
-            if options.verbose:
+            if _is_wide(options):
                 _tell(options, _met(result.sometimes), *result.notes)
         if is_to_break and scenario.guarantee not in result.broken:
             print(f"the story is that {scenario.guarantee} is broken here, and it was not", file=sys.stderr)
@@ -172,8 +164,8 @@ def _run(options: argparse.Namespace) -> int:
             code = max(code, _code(result))
     if reports:
         keep_reports(options, reports, f"{scenario.name}: {scenario.title}")
-    if options.output is not None:
-        _print_json([_result(result) for result in results])
+    if options.output == "json":
+        print_json([_result(result) for result in results])
     return code
 
 
@@ -188,8 +180,8 @@ def _with_clients(scenario: Scenario, clients: int | None) -> Scenario:
 def _watched(options: argparse.Namespace, scenario: Scenario, variant: str) -> RunResult:
     """Play it by its script; before somebody's eyes, where that was asked for."""
     if not options.live:
-        with sign_of_life(f"playing {scenario.name}, {variant}", is_quiet=options.quiet):
-            return run_seed(scenario, options.seed, variant, hunting=False, keep=True)
+        with PlayDisplay(f"playing {scenario.name}, {variant}", is_quiet=options.quiet) as display:
+            return run_seed(scenario, options.seed, variant, hunting=False, keep=True, watcher=display.looked)
     with LiveView(is_quiet=options.quiet) as view:
         return run_seed(scenario, options.seed, variant, hunting=False, keep=True, watcher=view.looked)
 
@@ -210,6 +202,10 @@ def _result(result: RunResult) -> dict[str, object]:
         "notes": result.notes,
         "guarantees": result.verdicts,
     }
+
+
+def _is_wide(options: argparse.Namespace) -> bool:
+    return is_for_people(options) and (options.output == "wide" or options.verbose)
 
 
 def _tell(options: argparse.Namespace, lines: Iterable[str], *more: str) -> None:
@@ -264,8 +260,10 @@ def _hunt(options: argparse.Namespace) -> int:
         )
     kept = _kept(result)
     played = play(scenario, result.found.load(), keep=True) if result.found is not None else None
-    if options.output is not None:
-        _print_json({**msgspec.to_builtins(result), "tape": str(kept) if kept is not None else ""})
+    if options.output == "json":
+        print_json({**msgspec.to_builtins(result), "tape": str(kept) if kept is not None else ""})
+    elif not is_for_people(options):
+        pass  # the report has it all
     elif kept is None:
         _tell(options, [result.line()], *_met(result.sometimes))
     else:
@@ -273,7 +271,7 @@ def _hunt(options: argparse.Namespace) -> int:
         assert played is not None, "a tape is of a find"
         _tell(options, explain(played))
         print(f"make it smaller: watchcache shrink {kept}")
-    if options.verbose and options.output is None:
+    if _is_wide(options):
         for other in result.others:
             print(f"also: seed {other.seed} {other.outcome}: {', '.join((*other.broken, *other.facts))}")
     _report_hunt(options, scenario, result, played, replay_words("replay", kept) if kept is not None else "")
@@ -300,23 +298,25 @@ def _report_hunt(
         return
     smallest = None
     if found is not None and found.outcome != "held":
-        with sign_of_life(f"shrinking seed {found.tape.seed} for the report"):
+        what = f"shrinking seed {found.tape.seed} for the report"
+        with ShrinkDisplay(what, found.tape, is_quiet=options.quiet) as display:
             guarantee = scenario.guarantee if scenario.guarantee in found.broken else ""
-            smallest = shrink(scenario, found.tape, guarantee=guarantee).tape
+            smallest = shrink(scenario, found.tape, guarantee=guarantee, on_play=display.played).tape
     report = report_of_hunt(result, scenario.guarantee, found=found, smallest=smallest, replay=replay)
     keep_reports(options, [report], report.title)
 
 
 def _replay(options: argparse.Namespace) -> int:
     tape, scenario = _loaded(options.tape)
-    with sign_of_life(f"playing {options.tape}", is_quiet=options.quiet):
-        result = play(scenario, tape, keep=True)
-    _tell(options, _told(result))
+    with PlayDisplay(f"playing {options.tape}", is_quiet=options.quiet) as display:
+        result = play(scenario, tape, keep=True, watcher=display.looked)
+    _tell_replay(options, result, _told(result))
     _report_replay(options, result, "replay")
     if tape.digest and tape.digest != result.digest:
         print(
             f"the tape was kept at digest {tape.digest}: another version of the code, or something in it is not repeatable"
-            f" (watchcache doctor)"
+            f" (watchcache doctor)",
+            file=sys.stdout if is_for_people(options) else sys.stderr,
         )
         return EXIT_NOT_DETERMINISTIC
     return _code(result)
@@ -325,9 +325,22 @@ def _replay(options: argparse.Namespace) -> int:
 def _shrink(options: argparse.Namespace) -> int:
     tape, scenario = _loaded(options.tape)
     out = Path(options.out) if options.out else Path(options.tape).with_suffix(".small.json")
-    with sign_of_life(f"shrinking {options.tape}", is_quiet=options.quiet):
-        found = shrink(scenario, tape, guarantee=scenario.guarantee if scenario.guarantee in tape.broken else "")
+    guarantee = scenario.guarantee if scenario.guarantee in tape.broken else ""
+    with ShrinkDisplay(f"shrinking {options.tape}", tape, is_quiet=options.quiet) as display:
+        found = shrink(scenario, tape, guarantee=guarantee, on_play=display.played)
     out.write_text(found.tape.to_json(), encoding="utf-8")
+    if options.output == "json":
+        figures = {"tape": str(out), "runs": found.plays, "before": found.before, "after": found.after}
+        print_json({**_result(found.result), **figures})
+    elif is_for_people(options):
+        _tell_shrunk(options, found, out)
+    if wants_report(options):
+        report = report_of_shrunk(found, replay=replay_words("replay", out))
+        keep_reports(options, [report], report.title)
+    return EXIT_BROKEN
+
+
+def _tell_shrunk(options: argparse.Namespace, found: Shrunk, out: Path) -> None:
     print(f"watchcache replay {out}")
     print(f"{found.before} operations and faults became {found.after}, in {found.plays} runs")
     if found.tape.scale is not None:
@@ -338,19 +351,22 @@ def _shrink(options: argparse.Namespace) -> int:
         lasting = f" for {fault.for_s:g} s" if fault.for_s else ""
         print(f"  fault: {_plain(fault.do)}{lasting}, when {_plain(fault.when)}")
     _tell(options, explain(found.result))
-    if wants_report(options):
-        report = report_of_shrunk(found, replay=replay_words("replay", out))
-        keep_reports(options, [report], report.title)
-    return EXIT_BROKEN
 
 
 def _explain(options: argparse.Namespace) -> int:
     tape, scenario = _loaded(options.tape)
-    with sign_of_life(f"playing {options.tape}", is_quiet=options.quiet):
-        result = play(scenario, tape, keep=True)
-    _tell(options, explain(result))
+    with PlayDisplay(f"playing {options.tape}", is_quiet=options.quiet) as display:
+        result = play(scenario, tape, keep=True, watcher=display.looked)
+    _tell_replay(options, result, explain(result))
     _report_replay(options, result, "explain")
     return _code(result)
+
+
+def _tell_replay(options: argparse.Namespace, result: RunResult, lines: Iterable[str]) -> None:
+    if options.output == "json":
+        print_json(_result(result))
+    elif is_for_people(options):
+        _tell(options, lines)
 
 
 def _report_replay(options: argparse.Namespace, result: RunResult, kind: str) -> None:

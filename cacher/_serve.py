@@ -10,7 +10,8 @@ this machine alone.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from random import Random
 
@@ -23,6 +24,8 @@ from ._serve_options import ServeOptions
 from ._workers import open_workers
 from .server import Server, check_writable, kubeconfig_text, write_kubeconfig
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 async def serve(
     options: ServeOptions,
@@ -33,6 +36,8 @@ async def serve(
     tell: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until the process is told to stop (SIGINT, SIGTERM); answers under way are finished then, watches ended.
+
+    A second signal ends it at once, as if there were no handler.
 
     Args:
         ready: told once, in one line, where the server is.
@@ -60,18 +65,34 @@ async def serve(
                 tell(f"the page for people, for once and ten minutes: {server.public_url}{link}")
         ready(options.ready_line(port))
 
-    if options.workers > 1:
-        async with open_workers(options, credentials, identity=identity, note=note) as port:
-            await _announced_and_told_to_stop(partial(announce, port))
-    else:
-        async with open_one(
-            options, tls=context, authenticator=authenticator, audit=audit, identity=identity, has_page=True
-        ) as server:
-            await _announced_and_told_to_stop(partial(announce, server.addresses[0][1], server))
+    with ExitStack() as ending:
+        if options.workers > 1:
+            async with open_workers(options, credentials, identity=identity, note=note) as port:
+                await _announced_and_told_to_stop(partial(announce, port))
+                ending.enter_context(_ended_by_the_next_signal())
+        else:
+            async with open_one(
+                options, tls=context, authenticator=authenticator, audit=audit, identity=identity, has_page=True
+            ) as server:
+                await _announced_and_told_to_stop(partial(announce, server.addresses[0][1], server))
+                ending.enter_context(_ended_by_the_next_signal())
 
 
 async def _announced_and_told_to_stop(announce: Callable[[], None]) -> None:
-    """Returns at the first signal. The next one is Python's own again, and ends the process at once."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with trio.open_signal_receiver(*_SIGNALS) as signals:
         announce()
         await anext(signals)
+
+
+@contextmanager
+def _ended_by_the_next_signal() -> Iterator[None]:
+    """Another signal ends the process there and then: whoever asks twice does not want to wait for answers under way.
+
+    A KeyboardInterrupt would not do that for certain: it may be raised where the wait for them is yet to begin.
+    """
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -44,6 +44,14 @@ class EtcdBinary(msgspec.Struct, frozen=True):
         """The version, to be compared: (3, 5, 1)."""
         return tuple(map(int, self.version.split(".")))
 
+    @property
+    def loses_writes_when_killed(self) -> bool:
+        """Whether this version may lose what it acknowledged, when it is killed under load.
+
+        Source: etcd issue 13766, mended in 3.5.3: the index of what has been applied was kept sooner than what it is about.
+        """
+        return (3, 5, 0) <= self.numbers < (3, 5, 3)
+
 
 class NoSuchEtcd(Exception):
     """What WATCHCACHE_ETCD names cannot be run: mend the variable, or unset it."""

@@ -24,6 +24,8 @@ from tests.etcd_server import EtcdServer, EtcdServerError, free_ports
 from tests.tcp_proxy import TcpProxy, open_tcp_proxy
 
 MEMBERS = 3
+CATCHING_UP_S = 10.0
+"""A member that hears the others again has everything after so long."""
 ELECTION_S = 60.0
 """A new leader has so long; with a timeout of 1 s it needs two or three on an idle machine."""
 
@@ -68,6 +70,28 @@ class EtcdCluster:
         except (OSError, ValueError, KeyError, trio.BrokenResourceError, trio.TooSlowError):
             return None
         return next((other for other, id_ in self._ids.items() if id_ == leader), None)
+
+    async def disagreement(self, *, patience_s: float = CATCHING_UP_S) -> str:
+        """What each member holds, where they do not all come to hold the same; "" where they do.
+
+        Compared are the revision and etcd's own hash of all keys up to it. Nobody may write meanwhile.
+        """
+        told = ""
+        with trio.move_on_after(patience_s):
+            while True:
+                held = [await self._held_by(member) for member in self.members]
+                if len(set(held)) == 1:
+                    return ""
+                told = ", ".join(f"{one.name} {what}" for one, what in zip(self.members, held, strict=True))
+                await trio.sleep(0.1)
+        return told or "a member says nothing"
+
+    async def _held_by(self, member: EtcdServer) -> str:
+        try:
+            told = await member.ask("/v3/maintenance/hash", {})
+            return f"at revision {told['header']['revision']}, hash {told['hash']}"
+        except (OSError, ValueError, KeyError, trio.BrokenResourceError) as error:
+            return f"says nothing: {error}"
 
     def cut_off(self, number: int) -> None:
         """From now on this member and the others hear nothing of each other. Clients reach it as before."""

@@ -107,7 +107,6 @@ from ._process import Site as Site
 from ._programs import shipped_controllers as shipped_controllers
 from ._progress import HuntDisplay as HuntDisplay
 from ._progress import ProgressDisplay as ProgressDisplay
-from ._progress import sign_of_life as sign_of_life
 from ._recorder import ClientLog as ClientLog
 from ._recorder import Recorder as Recorder
 from ._recording import Recording as Recording
@@ -125,6 +124,8 @@ from ._report import EXIT_OK as EXIT_OK
 from ._report import EXIT_USAGE as EXIT_USAGE
 from ._report import RunReport as RunReport
 from ._report import package_version as package_version
+from ._run_progress import PlayDisplay as PlayDisplay
+from ._run_progress import ShrinkDisplay as ShrinkDisplay
 from ._sampling import sample as sample
 from ._sampling import sample_for_ever as sample_for_ever
 from ._scale import Scale as Scale

@@ -7,8 +7,6 @@ a thread has no place here. Goes to standard error, so that standard output is t
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -91,18 +89,6 @@ class ProgressDisplay:
             f"{dot}{cache.watches:,} watches of {cache.views:,} views{dot}{cache.objects:,} objects"
         )
         return Text(f"{first}\n{second}")
-
-
-@contextmanager
-def sign_of_life(what: str, *, is_quiet: bool = False) -> Iterator[None]:
-    """On a terminal: what goes on, until the block ends. Elsewhere nothing. Without a thread: what goes on may fork."""
-    console = Console(file=sys.stderr, highlight=False)
-    with (
-        Live(Text(f"{what} …"), console=console, auto_refresh=False, transient=True)
-        if console.is_terminal and not is_quiet
-        else nullcontext()
-    ):
-        yield
 
 
 class HuntDisplay:

@@ -67,7 +67,7 @@ def shrink(
 
     Args:
         guarantee: what must stay broken; the first that `tape` breaks, or its outcome where it breaks none by name.
-        on_play: told of each candidate: how many have been played, and the smallest so far.
+        on_play: told before each candidate is played: the how manieth it is, and the smallest so far that fails.
     Raises:
         NothingToShrink: `tape` does not break it.
     """
@@ -84,6 +84,7 @@ class _Shrinker:
         self._on_play = on_play
         self._plays = 0
         self._best: Tape | None = None
+        """The smallest so far that fails; none before the first was played."""
         self._known: set[bytes] = set()
 
     def run(self, tape: Tape) -> Shrunk:
@@ -93,7 +94,7 @@ class _Shrinker:
         if self._guarantee not in names or not self._guarantee:
             wanted = f"does not break {self._guarantee}" if self._guarantee else "breaks nothing"
             raise NothingToShrink(f"this tape {wanted}: it comes to {first.outcome} ({', '.join(names) or 'all held'})")
-        best = tape = msgspec.structs.replace(tape, digest="", broken=())
+        best = tape = self._best = msgspec.structs.replace(tape, digest="", broken=())
         while self._plays < self._plays_max:
             for step in (self._scale, self._faults, self._operations, self._details, self._world):
                 best = step(best)
@@ -184,12 +185,15 @@ class _Shrinker:
             return False  # what failed has been kept, so this one did not
         self._known.add(key)
         result = self._play(tape)
-        return self._guarantee in result.broken or self._guarantee == result.outcome
+        if self._guarantee in result.broken or self._guarantee == result.outcome:
+            self._best = tape
+            return True
+        return False
 
     def _play(self, tape: Tape) -> RunResult:
         self._plays += 1
         if self._on_play is not None:
-            self._on_play(self._plays, tape)
+            self._on_play(self._plays, self._best or tape)
         return play(self._scenario, tape, stops_at=(self._guarantee,) if self._guarantee else ())
 
 

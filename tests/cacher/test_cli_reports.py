@@ -87,6 +87,48 @@ def test_a_traces_report_has_all_clients_and_stands_beside_its_json(tmp_path, ca
     assert json.loads((tmp_path / "t.json").read_text())["traceEvents"]
 
 
+def printed_page(capsys):
+    """What was printed, read as a page: it is nothing else."""
+    return read_page(capsys.readouterr().out)
+
+
+def test_o_html_prints_the_report_and_nothing_else(tmp_path, capsys):
+    assert main(["run", "missed-edge", "-o", "html"]) == 0
+    assert [report.kind for report in printed_page(capsys).reports] == ["run", "run"]
+    assert main(["hunt", "missed-edge", "--seeds", "100", "--jobs", "1", "-o", "html", "--html", "same.html"]) == 1
+    printed = capsys.readouterr().out
+    assert printed == (tmp_path / "same.html").read_text() + "\n"
+    (tape,) = map(str, (tmp_path / ".watchcache").glob("*.json"))
+    for command, code in (("replay", 1), ("explain", 1), ("shrink", 1)):
+        assert main([command, tape, "-o", "html"]) == code
+        assert printed_page(capsys).reports[0].kind == command
+    assert main(["diff", "same.html", tape, "-o", "html"]) == 1
+    assert printed_page(capsys).comparison is not None
+    assert main(["trace", str(write_busy_trace(tmp_path)), "--clients", "2", "-o", "html"]) == 0
+    assert printed_page(capsys).reports[0].kind == "trace"
+
+
+def test_o_json_prints_one_document_and_nothing_else(tmp_path, capsys):
+    assert main(["hunt", "missed-edge", "--seeds", "100", "--jobs", "1", "-o", "json"]) == 1
+    tape = json.loads(capsys.readouterr().out)["tape"]
+    told = {}
+    for command in ("replay", "explain", "shrink"):
+        assert main([command, tape, "-o", "json"]) == 1
+        told[command] = json.loads(capsys.readouterr().out)
+    assert told["replay"] == told["explain"]
+    assert told["shrink"]["broken"] == told["replay"]["broken"]
+    assert told["shrink"]["after"] < told["shrink"]["before"]
+    assert main(["diff", tape, told["shrink"]["tape"], "-o", "json"]) == 1
+    assert json.loads(capsys.readouterr().out)["differences"]
+
+
+def test_o_wide_tells_what_was_met(capsys):
+    main(["run", "missed-edge", "--variant", "fixed"])
+    assert "met: " not in capsys.readouterr().out
+    main(["run", "missed-edge", "--variant", "fixed", "-o", "wide"])
+    assert "met: " in capsys.readouterr().out
+
+
 def test_the_other_viewers_get_their_files(tmp_path, capsys):
     main(["run", "zombie-delete", "--perfetto", "trace.json", "--shiviz", "log.txt"])
     assert "for ShiViz: zombie-delete, buggy, seed 1: log.txt" in capsys.readouterr().err

@@ -109,6 +109,33 @@ def test_it_says_in_one_line_where_it_is_and_ends_well_when_told_to(tmp_path, nu
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once_though_a_request_is_still_under_way(tmp_path, second):
+    with open_served(tmp_path, "--http", "--shutdown-grace", "600") as served:
+        url = api_of(served.kubeconfig).url
+        where = (url.hostname or "", url.port or 0)
+        with socket.create_connection(where) as caller:
+            caller.sendall(b"POST /api/v1/namespaces HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99\r\n")
+            caller.sendall(b"Content-Type: application/json\r\nExpect: 100-continue\r\n\r\n")
+            assert caller.recv(12) == b"HTTP/1.1 100", "it is being read"
+            served.process.send_signal(signal.SIGTERM)
+            while _listens(where):
+                pass
+            assert served.process.poll() is None, "it waits for the rest"
+            served.process.send_signal(second)
+            assert served.process.wait(20) == -second
+    assert "Traceback" not in served.log.read_text(encoding="utf-8")
+
+
+def _listens(where: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(where).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.slow
 def test_watches_end_with_a_bookmark_when_it_is_told_to_stop(tmp_path):
     with open_served(tmp_path, "--http") as served:
         api = api_of(served.kubeconfig)

@@ -109,6 +109,20 @@ def test_hunt_shows_how_far_it_is_and_keeps_a_tape(tmp_path):
     assert "clean: 12 seeds" in session.text
 
 
+def test_replaying_and_shrinking_show_how_far_they_are(tmp_path):
+    assert at_terminal(tmp_path, "hunt", "missed-edge", "--seeds", "100", "--jobs", "1", "-q").code == 1
+    (tape,) = (tmp_path / ".watchcache").glob("*.json")
+    tape.rename(tmp_path / "it.json")
+    replayed = at_terminal(tmp_path, "replay", "it.json")
+    shrunk = at_terminal(tmp_path, "shrink", "it.json")
+
+    assert replayed.code == 1
+    assert "playing it.json …" in replayed.text
+    assert shrunk.code == 1
+    assert re.search(r"shrinking it\.json: \d+ runs · \d+ operations and faults became \d+", shrunk.text)
+    assert shrunk.screen.rindex("\x1b[?25h") > shrunk.screen.rindex("\x1b[?25l")
+
+
 def test_ctrl_c_in_a_hunt_ends_it_with_130_and_no_traceback(tmp_path):
     words = ("hunt", "missed-edge", "--variant", "fixed", "--seeds", "100000", "--jobs", "2")
     session = at_terminal(tmp_path, *words, until="seeds/s")

@@ -22,7 +22,7 @@ from tests.conftest import PROFILE
 from tests.etcd_binaries import EtcdBinary, each_etcd
 from tests.etcd_cluster import EtcdCluster, open_etcd_cluster
 from tests.etcd_server import EtcdServer, open_etcd_server
-from tests.faults.rounds import PATIENCE_S, Fault, Scene, run_round
+from tests.faults.rounds import PATIENCE_S, Fault, Recovery, Scene, run_round
 from tests.tcp_proxy import DOWN, UP, TcpProxy, open_tcp_proxy
 
 pytestmark = pytest.mark.slow
@@ -33,6 +33,8 @@ SEED = int(os.environ.get("WATCHCACHE_FAULT_SEED", Random().getrandbits(32) if I
 """Of the first round; the next ones follow it. `make long` draws a fresh one."""
 SINGLE_FLAGS = ("--heartbeat-interval=20", "--election-timeout=200")
 """A lone member elects itself after this time, at each start."""
+VOID_MAX = 3
+"""A cluster may come apart so often in a row, of a version of etcd that is known for it."""
 CLUSTER_FLAGS = ("--heartbeat-interval=100", "--election-timeout=1000")
 """etcd's own: shorter, and a machine that is busy would change leaders by itself."""
 
@@ -182,7 +184,16 @@ async def play_single(binary: EtcdBinary, directory: Path, what: str, tell: Call
         for seed in range(SEED, SEED + ROUNDS):
             tell(f"seed {seed}: never finished")
             fault: Fault = partial(trouble.fault, single)
-            found = await run_round(seed, fault, direct=single.direct, through=through, patience_s=trouble.patience_s)
+            try:
+                found = await run_round(
+                    seed, fault, direct=single.direct, through=through, patience_s=trouble.patience_s
+                )
+            except Exception as error:
+                if binary.loses_writes_when_killed:
+                    error.add_note(
+                        f"{binary} may itself lose writes when it is killed (etcd issue 13766): try a newer one"
+                    )
+                raise
             tell(str(found))
 
 
@@ -229,13 +240,47 @@ if ROUNDS > 1:  # what `make test` has no time for
 
 
 async def play_cluster(binary: EtcdBinary, directory: Path, what: str, tell: Callable[[str], None]) -> None:
-    async with open_etcd_cluster(binary, directory, random=Random(SEED), flags=CLUSTER_FLAGS) as cluster:
-        for seed in range(SEED, SEED + ROUNDS):
-            tell(f"seed {seed}: never finished")
-            endpoints = list(cluster.endpoints)
-            Random(seed).shuffle(endpoints)
-            fault: Fault = partial(CLUSTER[what], cluster)
-            tell(str(await run_round(seed, fault, direct=endpoints, through=endpoints)))
+    """Each round has a cluster of its own, whose members have to agree at the end.
+
+    Where they do not, etcd itself has lost a write, and the round says nothing about us. Of a version that is known for that it
+    is played again, and told; of any other it is a failure.
+    """
+    for seed in range(SEED, SEED + ROUNDS):
+        tell(f"seed {seed}: never finished")
+        void: list[str] = []
+        while (
+            recovery := await play_on_a_cluster(binary, directory / f"{seed}-{len(void)}", what, seed, void)
+        ) is None:
+            told = f"{binary} lost writes itself, as etcd issue 13766 has it: {void[-1]}"
+            assert len(void) < VOID_MAX, f"seed {seed}: {len(void)} times in a row {told}"
+            tell(f"seed {seed}: void, {told}")
+        tell(str(recovery) + (f"; played again: {len(void)} times {binary} lost writes itself" if void else ""))
+
+
+async def play_on_a_cluster(
+    binary: EtcdBinary, directory: Path, what: str, seed: int, void: list[str]
+) -> Recovery | None:
+    """One round; None where the cluster came apart, as this version of etcd may, with a line in `void`."""
+    async with open_etcd_cluster(binary, directory, random=Random(seed), flags=CLUSTER_FLAGS) as cluster:
+        endpoints = list(cluster.endpoints)
+        Random(seed).shuffle(endpoints)
+        fault: Fault = partial(CLUSTER[what], cluster)
+
+        async def came_apart() -> bool:
+            apart = await cluster.disagreement()
+            assert not apart or binary.loses_writes_when_killed, (
+                f"seed {seed}: the members hold different things: {apart}"
+            )
+            void.extend([apart] if apart else [])
+            return bool(apart)
+
+        try:
+            recovery = await run_round(seed, fault, direct=endpoints, through=endpoints)
+        except Exception:
+            if await came_apart():
+                return None
+            raise
+        return None if await came_apart() else recovery
 
 
 @pytest.mark.parametrize("what", CLUSTER)
