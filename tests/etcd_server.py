@@ -106,6 +106,7 @@ class EtcdServer:
     def launch(self) -> None:
         """Start the process, and do not wait until it serves."""
         assert not self.is_running, f"{self.name} runs already"
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", PARENT_DEATH, str(os.getpid()), *self._command],

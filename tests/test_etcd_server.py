@@ -141,11 +141,13 @@ def test_a_member_that_is_cut_off_loses_the_lead_and_the_others_go_on(binary, tm
             with trio.move_on_after(1.0):
                 answer = await ask(cluster.endpoints[leader], "/v3/kv/range", {"key": coded("a")})
                 assert "header" not in answer, "a member that is cut off cannot know that what it has is the latest"
+            assert f"member-{leader} at revision 2" in await cluster.disagreement(patience_s=0.5)
             cluster.heal()
             with trio.fail_after(30):
                 while await get(cluster.endpoints[leader], "a") != "2":
                     await trio.sleep(0.05)
             assert len({(await member.status())["leader"] for member in cluster.members}) == 1
+            assert await cluster.disagreement() == ""
 
     trio.run(main)
 
