@@ -27,7 +27,7 @@ from .reports import (
     to_shiviz,
     write_page,
 )
-from .simulation import EXIT_BROKEN, EXIT_OK, PlayDisplay, Tape, load_scenario, package_version, play
+from .simulation import EXIT_BROKEN, EXIT_OK, PlayDisplay, Tape, package_version, play, scenario_of
 
 UNUSABLE_REPORTS = (PageError,)
 
@@ -161,5 +161,5 @@ def _report_in(named: str, *, is_quiet: bool) -> Report:
         return reports[number - 1]
     tape = Tape.from_json(content)
     with PlayDisplay(f"playing {path}", is_quiet=is_quiet) as display:
-        result = play(load_scenario(tape.scenario), tape, keep=True, watcher=display.looked)
+        result = play(scenario_of(tape), tape, keep=True, watcher=display.looked)
     return report_of_run(result, kind="replay", replay=replay_words("replay", path))

@@ -39,6 +39,7 @@ from .simulation import (
     load_scenario,
     play,
     run_seed,
+    scenario_of,
     shipped_scenarios,
     shrink,
 )
@@ -103,7 +104,7 @@ def add_worlds(commands: Any) -> None:
 
 
 def _add_scenario(parser: argparse.ArgumentParser) -> None:
-    named = parser.add_argument("scenario", metavar="NAME", help="a shipped scenario, a file, or module:NAME")
+    named = parser.add_argument("scenario", metavar="NAME", help="a shipped scenario, FILE, FILE:TEST, or module:NAME")
     complete_with(named, shipped_scenarios)
 
 
@@ -377,7 +378,7 @@ def _report_replay(options: argparse.Namespace, result: RunResult, kind: str) ->
 
 def _loaded(path: str) -> tuple[Tape, Scenario]:
     tape = Tape.from_json(Path(path).read_bytes())
-    return tape, load_scenario(tape.scenario)
+    return tape, scenario_of(tape)
 
 
 def _plain(thing: msgspec.Struct) -> str:

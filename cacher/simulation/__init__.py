@@ -80,6 +80,7 @@ from ._landing import LandingRefused as LandingRefused
 from ._live_view import LiveView as LiveView
 from ._load import ScenarioNotFound as ScenarioNotFound
 from ._load import load_scenario as load_scenario
+from ._load import scenario_of as scenario_of
 from ._load import shipped_scenarios as shipped_scenarios
 from ._meter import LagHistogram as LagHistogram
 from ._meter import LagSummary as LagSummary

@@ -1,4 +1,4 @@
-"""Finding a scenario: by the name of one that is shipped, by a file's path, or by a module's name."""
+"""Finding a scenario: by the name of one that is shipped, by a file's path, by a module's name; of a tape, by what it says."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import msgspec
+
 from ._scenario import Scenario
+from ._tape import Tape
 
 
 class ScenarioNotFound(LookupError):
@@ -28,25 +31,58 @@ def shipped_scenarios() -> tuple[str, ...]:
 
 
 def load_scenario(path: str) -> Scenario:
-    """The scenario at `path`: "zombie-delete", "dir/mine.py", "package.module:NAME". Without a name, SCENARIO.
+    """The scenario at `path`: "zombie-delete", "dir/mine.py", "package.module:NAME", "dir/test_mine.py:test_it".
+
+    Without a name, SCENARIO. A test by `@simulate` is a scenario as well. A file may import what stands beside it.
 
     Raises:
-        ScenarioNotFound: there is no such file or module, or nothing in it is a scenario.
+        ScenarioNotFound: there is no such file or module, it cannot be imported, or nothing in it is a scenario.
     """
     where, _, name = path.partition(":")
-    if where.endswith(".py") or "/" in where:
-        module = _load_file(Path(where))
-    elif "." in where or where in sys.modules:
+    is_shipped = not (where.endswith(".py") or "/" in where or "." in where or where in sys.modules)
+    if is_shipped:
+        module = _load_file(scenario_folder() / f"{where.replace('-', '_')}.py")
+    elif where.endswith(".py") or "/" in where:
+        module = _load_own(Path(where))
+    else:
         try:
             module = importlib.import_module(where)
         except ModuleNotFoundError as error:
             raise ScenarioNotFound(f"there is no module {where}: {error}") from error
-    else:
-        module = _load_file(scenario_folder() / f"{where.replace('-', '_')}.py")
     found = getattr(module, name or "SCENARIO", None)
+    found = getattr(found, "scenario", found)  # of a test by @simulate
     if not isinstance(found, Scenario):
-        raise ScenarioNotFound(f"{path} has no scenario called {name or 'SCENARIO'}")
-    return found
+        named = name or "SCENARIO: name what is one after a colon, as in test_mine.py:test_it"
+        raise ScenarioNotFound(f"{path} has no scenario called {named}")
+    return found if is_shipped else msgspec.structs.replace(found, place=path)
+
+
+def scenario_of(tape: Tape) -> Scenario:
+    """The scenario that a tape is of.
+
+    Raises:
+        ScenarioNotFound: it is not where it was when the tape was made; the message says where that was.
+    """
+    try:
+        return load_scenario(tape.place or tape.scenario)
+    except ScenarioNotFound as error:
+        if not tape.place:
+            raise
+        raise ScenarioNotFound(f"{error} (the tape is of {tape.place}: go to where that is)") from error
+
+
+def _load_own(file: Path) -> object:
+    """A file of the user's, which may import what stands beside it."""
+    if not file.is_file():
+        raise ScenarioNotFound(f"there is no file {file}")
+    folder = str(file.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    try:
+        return _load_file(file)
+    except (ImportError, SyntaxError) as error:
+        sys.modules.pop(f"scenarios.{file.stem}", None)
+        raise ScenarioNotFound(f"{file} cannot be imported: {error}") from error
 
 
 def _load_file(file: Path) -> object:

@@ -114,6 +114,7 @@ def draw(scenario: Scenario, seed: int, variant: str, *, hunting: bool = True) -
         operations=operations_of(scenario, streams),
         scale=None if scenario.scale is None else draw_scale(scenario.scale, streams.stream("scale")),
         settle_s=scenario.settle_s,
+        place=scenario.place,
     )
     if not hunting:
         return msgspec.structs.replace(tape, faults=scenario.script)

@@ -95,3 +95,5 @@ class Scenario(msgspec.Struct, frozen=True):
     settle_s: float = SETTLE_S
     wants: tuple[str, ...] = ()
     """Sometimes-counts that a run must have met to count as evidence."""
+    place: str = ""
+    """Where it was found, as `load_scenario` takes it, for tapes to say; "": by its name."""

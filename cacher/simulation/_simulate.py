@@ -7,20 +7,24 @@
         await world.create(FLOCKS, {...})
         await world.settle()
 
-The test fails with the story of the first seed that broke anything, in `explain`'s words, and the number to play it again by. A
+The test fails with the story of the first seed that broke anything, made as small as it gets, in `explain`'s words, and the
+number to play it again by. Such a test is a scenario, too: `watchcache hunt test_flock.py:test_a_flock_has_as_many_birds_…`. A
 seed in which the test's own calls were given up, because no server would do them, shows nothing; where all are such, it fails too.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 import msgspec
 
 from ._play import RunResult, play, run_seed
 from ._scenario import SETTLE_S, Scenario, Swarm, Topology
+from ._shrink import Shrunk, shrink
 from ._story import explain
 from ._tape import Tape, TapeError
 from ._world import World
@@ -28,6 +32,9 @@ from ._world import World
 SimulatedTest = Callable[[World], Awaitable[None]]
 
 
+SHRINK_STEPS = 300_000
+"""What a failure is made smaller in: some five seconds, in steps of the scheduler, since seconds are not repeatable."""
+SHRINK_PLAYS_MIN, SHRINK_PLAYS_MAX = 20, 300
 VARIANT = "test"
 """Of the scenario that a test is."""
 
@@ -45,21 +52,26 @@ class Chosen(msgspec.Struct):
     """Seeds that failed the last time, by the test's name: they come first."""
     failed: Callable[[str, int | None], None] = lambda _name, _seed: None
     """Told of the seed that failed; None: none did."""
-    keep: Callable[[Tape], None] = lambda _: None
-    """Given the tape of a failure."""
+    keep: Callable[[Tape], str] = lambda _: ""
+    """Given the tape of a failure, says in which file it is kept; "": in none."""
+    shrinks: bool = True
+    """Whether a failure is made smaller before it is told."""
 
 
 CHOSEN = Chosen()
 
 
 class Broken(AssertionError):
-    """A simulated test failed. The message is its story; `result` has all of it."""
+    """A simulated test failed. The message is its story; `result` has all of it, as small as it was made."""
 
-    def __init__(self, result: RunResult, name: str, played: int) -> None:
+    def __init__(self, result: RunResult, name: str, played: int, *, smaller: str = "", kept: str = "") -> None:
         self.result = result
-        story = "\n".join(explain(result))
-        again = f"again: pytest -k {name} {f'--sim-tape {CHOSEN.tape_file}' if CHOSEN.tape else f'--sim-seed {result.tape.seed}'}"
-        super().__init__(f"{name} failed at the {_ordinal(played)} history\n{story}\n{again}")
+        how = f"--sim-tape {CHOSEN.tape_file}" if CHOSEN.tape else f"--sim-seed {result.tape.seed}"
+        lines = [f"{name} failed at the {_ordinal(played)} history{smaller}", *explain(result)]
+        lines.append(f"again: pytest -k {name} {how}")
+        if kept:
+            lines.append(f"as a page: watchcache explain {kept} --html report.html")
+        super().__init__("\n".join(lines))
 
 
 def simulate(
@@ -93,6 +105,7 @@ def simulate(
             topology=topology if topology is not None else Topology(),
             settle_s=settle_s,
             ignores=tuple(ignores),
+            place=_place(test),
         )
 
         @functools.wraps(test)
@@ -101,6 +114,7 @@ def simulate(
             _play_all(scenario, seeds, time_limit_s)
 
         del run.__wrapped__  # pytest would ask for a fixture `world`
+        vars(run)["scenario"] = scenario  # for `load_scenario`
         return run
 
     return decorate
@@ -125,11 +139,32 @@ def _play_all(scenario: Scenario, seeds: int, time_limit_s: float | None) -> Non
         evidence += undone is None
         if result.is_find:
             CHOSEN.failed(name, seed)
-            CHOSEN.keep(msgspec.structs.replace(result.tape, digest=result.digest, broken=result.broken))
-            raise Broken(result, name, played)
+            small = _smaller(scenario, result)
+            if small is None:
+                kept = CHOSEN.keep(msgspec.structs.replace(result.tape, digest=result.digest, broken=result.broken))
+                raise Broken(result, name, played, kept=kept)
+            kept = CHOSEN.keep(small.tape)
+            smaller = f", of whose {small.before} faults it takes {small.after}"
+            raise Broken(small.result, name, played, smaller=smaller, kept=kept)
     if undone is not None and not evidence:
         raise Broken(undone, name, played)
     CHOSEN.failed(name, None)
+
+
+def _smaller(scenario: Scenario, found: RunResult) -> Shrunk | None:
+    """The failure with what it takes, and no more; None: nobody wants that, or there is nothing to leave out."""
+    if not CHOSEN.shrinks or not found.tape.faults:
+        return None
+    plays = max(SHRINK_PLAYS_MIN, min(SHRINK_PLAYS_MAX, SHRINK_STEPS // max(found.steps, 1)))
+    return shrink(scenario, found.tape, plays_max=plays)
+
+
+def _place(test: SimulatedTest) -> str:
+    """Where `load_scenario` finds it; "": nowhere, since it is made by a function or belongs to a class."""
+    if not test.__qualname__.isidentifier():
+        return ""
+    file, here = Path(inspect.getfile(inspect.unwrap(test))), Path.cwd()
+    return f"{file.relative_to(here) if file.is_relative_to(here) else file}:{test.__name__}"
 
 
 def _play_tape(scenario: Scenario, tape: Tape) -> None:
@@ -160,4 +195,7 @@ def _play_tape(scenario: Scenario, tape: Tape) -> None:
 
 
 def _ordinal(number: int) -> str:
-    return {1: "first", 2: "second", 3: "third"}.get(number, f"{number}th")
+    if number <= 3:
+        return ("first", "second", "third")[number - 1]
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number % 100 not in (11, 12, 13) else "th"
+    return f"{number}{ending}"

@@ -38,6 +38,8 @@ class Tape(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the run came to when the tape was kept; "" where nobody knows."""
     broken: tuple[str, ...] = ()
     """Guarantees that were broken then."""
+    place: str = ""
+    """Where the scenario is, as `load_scenario` takes it; "": it is found by its name."""
     version: int = VERSION
 
     def to_json(self) -> str:

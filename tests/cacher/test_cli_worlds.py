@@ -68,7 +68,8 @@ def test_a_tape_of_another_digest_is_told_as_not_repeatable(capsys):
     ("words", "says"),
     [
         (["run", "zombi-delete"], "did you mean zombie-delete?"),
-        (["run", "nothing.py"], "there is no scenario nothing"),
+        (["run", "nothing"], "there is no scenario nothing"),
+        (["run", "nothing.py"], "there is no file nothing.py"),
         (["hunt", "missed-edge", "--variant", "odd"], "has no variant 'odd'"),
         (["replay", "none.json"], "No such file"),
         (["replay", "bad.json"], "this is no tape"),

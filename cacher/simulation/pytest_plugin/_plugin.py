@@ -1,4 +1,4 @@
-"""What the plugin adds to pytest: two options, a memory of seeds that failed, and their tapes."""
+"""What the plugin adds to pytest: three options, a memory of seeds that failed, and their tapes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,18 @@ _KEY = "watchcache/failed-seeds"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--sim-seed` and `--sim-tape`."""
+    """`--sim-seed`, `--sim-tape` and `--sim-no-shrink`."""
     group = parser.getgroup("watchcache", "simulated worlds")
     group.addoption(
         "--sim-seed", type=int, default=None, metavar="N", help="play this seed alone in each @simulate test"
     )
     group.addoption(
         "--sim-tape", default=None, metavar="FILE", help="play this tape alone, in the @simulate test that it is of"
+    )
+    group.addoption(
+        "--sim-no-shrink",
+        action="store_true",
+        help="tell of a failing history as it was found, not as small as it gets",
     )
 
 
@@ -51,15 +56,18 @@ def _chosen(config: pytest.Config) -> Iterator[None]:
             kept[name] = seed
         cache.set(_KEY, kept)
 
-    def keep(tape: Tape) -> None:
-        if cache is not None:
-            file = cache.mkdir("watchcache-tapes") / f"{tape.scenario}.json"
-            file.write_text(tape.to_json() + "\n", encoding="utf-8")
+    def keep(tape: Tape) -> str:
+        if cache is None:
+            return ""
+        file, here = cache.mkdir("watchcache-tapes") / f"{tape.scenario}.json", Path.cwd()
+        file.write_text(tape.to_json() + "\n", encoding="utf-8")
+        return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
     before = msgspec.structs.astuple(CHOSEN)
     CHOSEN.tape_file = config.getoption("--sim-tape") or ""
     CHOSEN.tape = _read(CHOSEN.tape_file) if CHOSEN.tape_file else None
     CHOSEN.seed, CHOSEN.first, CHOSEN.failed, CHOSEN.keep = config.getoption("--sim-seed"), first, failed, keep
+    CHOSEN.shrinks = not config.getoption("--sim-no-shrink")
     try:
         yield
     finally:

@@ -9,7 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from cacher._cli import main
 from cacher.simulation import Broken, Swarm, Tape, World, simulate
+from cacher.simulation._simulate import _ordinal
 
 PODS = "v1/pods"
 POD = {"metadata": {"name": "p", "namespace": "default"}, "spec": {"containers": [{"name": "c", "image": "c"}]}}
@@ -53,7 +55,7 @@ def test_the_example_fails_with_a_story_and_its_seed_comes_first_the_next_time(t
 
     first = run()
     assert "broke NoOvershoot" in first
-    told = first.partition("Broken: ")[2].splitlines()
+    told = first.replace(str(tmp_path), ".pytest_cache").partition("Broken: ")[2].splitlines()
     readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8").splitlines()
     begins = readme.index(told[0])
     shown = readme[begins : readme.index("```", begins)]
@@ -80,6 +82,53 @@ def kept(tmp_path_factory):
 
     run()
     return cache / "d" / "watchcache-tapes" / f"{BIRDS}.json", run
+
+
+@pytest.mark.slow
+def test_a_failure_is_told_as_small_as_it_gets_unless_that_is_not_wanted(kept):
+    file, run = kept
+    whole, small = run("--sim-no-shrink").stdout, run().stdout
+    assert "of whose 5 faults it takes 1\n" in small
+    assert struck(small) == 1
+    assert struck(whole) == 5
+    assert len(Tape.from_json(file.read_bytes()).faults) == 1, "the small one is kept"
+
+
+def struck(text: str) -> int:
+    """How many faults a story tells."""
+    story = text.partition("what went wrong in the world\n")[2].partition("which write")[0]
+    return len(story.strip().splitlines())
+
+
+@pytest.mark.slow
+def test_the_command_takes_the_tape_of_a_test_and_the_test_itself(kept, tmp_path, monkeypatch, capsys):
+    file, _ = kept
+    monkeypatch.chdir(EXAMPLES.parent)
+    assert main(["explain", str(file), "--html", str(tmp_path / "report.html")]) == 1
+    assert "broke NoOvershoot" in capsys.readouterr().out
+    assert (tmp_path / "report.html").exists()
+    monkeypatch.chdir(tmp_path)
+    assert main(["hunt", f"{EXAMPLES / 'test_flock.py'}:{BIRDS}", "--seeds", "20", "--jobs", "1"]) == 1
+    assert "found: " in capsys.readouterr().out
+    (tape,) = (tmp_path / ".watchcache").glob("*.json")
+    assert main(["shrink", str(tape)]) == 1
+    assert "5 operations and faults became 1" in capsys.readouterr().out
+
+
+def test_a_test_in_a_function_has_no_place(tmp_path):
+    @simulate(seeds=1)
+    async def nothing(world: World) -> None:
+        await world.settle()
+
+    assert vars(nothing)["scenario"].place == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "word"),
+    [(1, "first"), (3, "third"), (4, "4th"), (11, "11th"), (21, "21st"), (93, "93rd"), (112, "112th"), (122, "122nd")],
+)
+def test_histories_are_counted_as_people_do(number, word):
+    assert _ordinal(number) == word
 
 
 @pytest.mark.slow
