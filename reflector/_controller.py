@@ -85,6 +85,8 @@ class ControllerStatistics(msgspec.Struct, frozen=True):
     """How often the copies did not show it in time, and the reconcile went on."""
     last_error: str
     """The last failure in words, its key first; "" where there was none."""
+    last_panic: str
+    """The last one of those that `panics` counts."""
     running: tuple[RunningReconcile, ...]
     """The longest first: one that never returns stays at the top."""
     queue: WorkQueueStatistics
@@ -93,12 +95,22 @@ class ControllerStatistics(msgspec.Struct, frozen=True):
 
 @final
 class _Counts:
-    __slots__ = ("conflicts", "failures", "given_up", "last_error", "panics", "pauses", "reconciles", "timeouts")
+    __slots__ = (
+        "conflicts",
+        "failures",
+        "given_up",
+        "last_error",
+        "last_panic",
+        "panics",
+        "pauses",
+        "reconciles",
+        "timeouts",
+    )
 
     def __init__(self) -> None:
         self.reconciles = self.failures = self.conflicts = self.panics = 0
         self.timeouts = self.given_up = self.pauses = 0
-        self.last_error = ""
+        self.last_error = self.last_panic = ""
 
 
 @final
@@ -284,6 +296,7 @@ class Controller:
             waits=self._gate.waits,
             waits_given_up=self._gate.given_up,
             last_error=counts.last_error,
+            last_panic=counts.last_panic,
             running=tuple(sorted(running, key=lambda one: -one.running_s)),
             queue=self.queue.statistics(),
         )
@@ -437,6 +450,7 @@ class Controller:
             LOG.warning("%s: %s %s; it is tried again in %.3f s", self.name, key, cause, wait_s)
         else:
             counts.panics += 1
+            counts.last_panic = counts.last_error
             LOG.error("%s: %s failed and is tried again in %.3f s", self.name, key, wait_s, exc_info=failure)
         self.queue.add_after(key, wait_s)
 

@@ -12,15 +12,17 @@ import pytest
 from cacher.simulation.judges import WORLD_JUDGES
 from tests import source
 from tests.docs.documents import DOCUMENTS, Block, blocks_in, text_of
+from tests.docs.elsewhere import BLOCKS
+from tests.docs.test_blocks import row
 
 
 def examples() -> list[tuple[str, Block, str | None]]:
-    """Each Python block, with the `text` block that follows at once: what it prints."""
+    """Each Python block that is run by itself, with the `text` block that follows at once: what it prints."""
     found = []
     for document in DOCUMENTS:
         all_blocks = blocks_in(text_of(document), document)
         for block, following in itertools.zip_longest(all_blocks, all_blocks[1:]):
-            if block.language == "python":
+            if block.language == "python" and not row(BLOCKS, block):
                 is_shown = following is not None and following.language == "text" and following.follows
                 printed = following.text if is_shown else None
                 found.append((document, block, printed))

@@ -143,6 +143,19 @@ class Lived(msgspec.Struct, frozen=True, gc=False):
     why: str = ""
 
 
+class Mistake(msgspec.Struct, frozen=True, gc=False):
+    """What the reconciles of one controller raised in one life of its process, and was no answer of the API."""
+
+    at_s: float
+    """When it was looked at: at the end of that life, or of the run."""
+    process: str
+    incarnation: int
+    controller: str
+    count: int
+    last: str
+    """The last one in words, its key first."""
+
+
 class Struck(msgspec.Struct, gc=False):
     """A fault that was met: `targets` are the names that it was aimed at, "*" for all; `mended_s` is None while it lasts."""
 
@@ -241,6 +254,7 @@ class Acts(msgspec.Struct):
     copies: list[Copy] = msgspec.field(default_factory=list)
     asked: list[Asked] = msgspec.field(default_factory=list)
     lives: list[Lived] = msgspec.field(default_factory=list)
+    mistakes: list[Mistake] = msgspec.field(default_factory=list)
     looked: list[Looked] = msgspec.field(default_factory=list)
     wanted: list[Wanted] = msgspec.field(default_factory=list)
     light: list[LightClient] = msgspec.field(default_factory=list)

@@ -13,7 +13,7 @@ import trio
 from reflector import Journal, Manager, RecordingClient, SharedInformer, SharedInformers
 
 from .._clock import Clock
-from ._acts import Lived
+from ._acts import Lived, Mistake
 from ._connection import Life, Surroundings
 from ._copies import Eye
 from ._crowd import Crowd, Habits
@@ -41,6 +41,8 @@ class Site:
         self.name = life.process
         self.incarnation = life.incarnation
         """1 for the first life."""
+        self.managers: list[Manager] = []
+        """`manager` adds to it."""
         self.watched: list[SharedInformers] = []
         """What is looked at by the judges; `informers` adds to it."""
         self.crowds: list[Crowd] = []
@@ -68,6 +70,7 @@ class Site:
         random = Random(self.random.getrandbits(64))
         made = Manager(self.remote, random=random, clock=self.clock, journal=self.journal)
         self.watched.append(made.informers)
+        self.managers.append(made)
         return made
 
 
@@ -151,6 +154,18 @@ class Process:
         """What looks at the informers of its present life."""
         return list(self._eyes.values()) if self.life is not None else []
 
+    def note_mistakes(self) -> None:
+        """Keep what the controllers of its present life have raised: called when that life, or the run, ends."""
+        if self.life is None or self._site is None:
+            return
+        for controller in (one for manager in self._site.managers for one in manager.controllers):
+            told = controller.statistics()
+            if told.panics:
+                mistake = Mistake(
+                    trio.current_time(), self.name, self.incarnation, told.name, told.panics, told.last_panic
+                )
+                self._world.history.acts.mistakes.append(mistake)
+
     # ---- inside ------------------------------------------------------------------------------------------------------
 
     def _begin(self, nursery: trio.Nursery) -> Site:
@@ -180,6 +195,7 @@ class Process:
         life = self.life
         if life is None:
             return
+        self.note_mistakes()
         self._tell(what, why)
         life.is_over = True
         self.life = None

@@ -18,6 +18,8 @@ from .judges import Verdict, Violation
 LINES_MAX = 25
 BELIEFS_SHOWN = 4
 FAULTS_SHOWN = 6
+MISTAKES_SHOWN = 3
+MISTAKE_LENGTH = 160
 
 
 def explain(result: RunResult) -> tuple[str, ...]:
@@ -25,6 +27,7 @@ def explain(result: RunResult) -> tuple[str, ...]:
     lines = [*_verdict(result)]
     history = result.history
     if history is not None:
+        lines += _mistakes(history)
         lines += _struck(history)
         lines += _decision(result, history)
     return tuple(lines[:LINES_MAX])
@@ -41,6 +44,21 @@ def _verdict(result: RunResult) -> Iterator[str]:
             if verdict.broken > 1:
                 yield f"  and {verdict.broken - 1} times more"
     yield from (f"broke {fact}" if result.is_find else fact for fact in result.facts)
+
+
+def _mistakes(history: History) -> Iterator[str]:
+    """What reconciles raised, each mistake once: more often than not it is all there is to know."""
+    counts: dict[tuple[str, str], int] = {}
+    for one in history.acts.mistakes:
+        told = one.last.partition("\n")[0]
+        named = one.controller, told if len(told) <= MISTAKE_LENGTH else f"{told[:MISTAKE_LENGTH]}…"
+        counts[named] = counts.get(named, 0) + one.count
+    if counts:
+        yield "what reconciles raised"
+    for (controller, told), count in list(counts.items())[:MISTAKES_SHOWN]:
+        yield f"  {controller}, {told}" + (f" (and {count - 1} times more)" if count > 1 else "")
+    if len(counts) > MISTAKES_SHOWN:
+        yield f"  and {len(counts) - MISTAKES_SHOWN} others"
 
 
 def _struck(history: History) -> Iterator[str]:

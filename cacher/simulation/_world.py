@@ -232,6 +232,8 @@ class World:
                 finally:
                     self._nursery = None
                     self.history.acts.phases.end_s = self.now_s
+                    for process in self.processes.values():
+                        process.note_mistakes()
                     self.history.end_revision = store.revision
                     nursery.cancel_scope.cancel()
 

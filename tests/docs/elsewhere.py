@@ -19,6 +19,9 @@ class Elsewhere(NamedTuple):
 _DRAWING = Elsewhere("a drawing")
 _KUBECTL = Elsewhere("needs kubectl", "tests/clients/test_serve_page.py::test_the_session_of_the_page_goes_as_it_says")
 _LOOK = Elsewhere("needs a server or a store with something in it", "tests/cacher/test_cli_look.py")
+_TEN_MINUTES = Elsewhere(
+    "files that the reader writes, and what is done with them", "tests/docs/test_first_ten_minutes.py"
+)
 _MUSEUM = Elsewhere("minutes", "tests/scenarios/test_museum.py")
 
 BLOCKS: dict[tuple[str, str], Elsewhere] = {
@@ -38,6 +41,21 @@ BLOCKS: dict[tuple[str, str], Elsewhere] = {
     ),
     ("docs/design.md", "resource.create ─►"): _DRAWING,
     ("docs/design.md", "reader │ ListerWatcher │"): _DRAWING,
+    **{
+        ("docs/first-ten-minutes.md", begins): _TEN_MINUTES
+        for begins in (
+            "# mirror.py",
+            "# test_mirror.py",
+            "$ python -m pytest",
+            "test_what_is_labelled_has_a_mirror failed",
+            "$ watchcache explain",
+            "await api.delete",
+            "1 passed",
+            "$ watchcache hunt",
+            "clean: 2000",
+        )
+    },
+    ("docs/first-ten-minutes.md", "$ git clone"): Elsewhere("fetches the project"),
     ("docs/serve.md", "$ watchcache serve --controllers &"): Elsewhere(
         "needs kubectl", "tests/clients/test_living_cluster.py"
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from cacher._cli import main
 from cacher.simulation import Broken, Swarm, Tape, World, simulate
 from cacher.simulation._simulate import _ordinal
+from reflector import Controller, Manager
 
 PODS = "v1/pods"
 POD = {"metadata": {"name": "p", "namespace": "default"}, "spec": {"containers": [{"name": "c", "image": "c"}]}}
@@ -121,6 +123,30 @@ def test_a_test_in_a_function_has_no_place(tmp_path):
         await world.settle()
 
     assert vars(nothing)["scenario"].place == ""
+
+
+def test_a_mistake_of_a_reconcile_is_told_in_words():
+    """It is what one's own controller breaks by first, and nothing that the API was asked for shows it."""
+
+    def mistaken(manager: Manager) -> None:
+        pods = manager.informers.informer("v1", "pods")
+
+        async def reconcile(key: str) -> None:
+            pods.lister.find(key, uid="1")  # type: ignore[call-arg]
+
+        manager.add(Controller("mistaken", reconcile, random=Random(1)).watches(pods))
+
+    @simulate(seeds=1, faults=Swarm(kinds=()))
+    async def a_map_is_made_for_a_pod(world: World) -> None:
+        world.start(mistaken)
+        await world.create(PODS, POD)
+        await world.until("v1/configmaps", "p")
+
+    with pytest.raises(Broken) as failure:
+        a_map_is_made_for_a_pod()
+    story = str(failure.value)
+    assert "what reconciles raised\n  mistaken, default/p: TypeError: " in story
+    assert "got an unexpected keyword argument 'uid' (and " in story
 
 
 @pytest.mark.parametrize(
