@@ -3,7 +3,7 @@
 A controller gives each pod a volume claim, and deletes the claim when it sees that the pod terminates. A pod may terminate and be
 gone between two looks: then the claim stays for ever, and the next pod of that name starts with the data of one that was taken
 out of service (instaclustr/cassandra-operator issue 398). The fix asks what there is, and not what happened: a claim without
-its pod goes, whenever that is noticed.
+its pod goes, whenever that is noticed; of a pod that is seen to end, its own claim alone, since the copy may be of an earlier one.
 
     pod-1 runs │ terminates │ gone          what the controller sees:   pod-1 runs │              │ nothing
                └── the edge ──┘                                                    └─ not seen ───┘
@@ -31,7 +31,7 @@ from cacher.simulation import (
     World,
     keen_controller,
 )
-from reflector import Manager, delete_exactly
+from reflector import Manager, controller_reference, delete_exactly
 from watch import AlreadyExists, NotFound, Object
 
 PODS = "v1/pods"
@@ -50,7 +50,7 @@ def claims(manager: Manager, *, fixed: bool) -> None:
         await trio.sleep(ASKING_S)  # it asks the database first which disks it has
         pod, claim = pods.lister.find(name, namespace), held.lister.find(name, namespace)
         is_ending = pod is not None and "deletionTimestamp" in pod.parse()["metadata"]
-        is_unused = pod is None or is_ending if fixed else is_ending
+        is_unused = pod is None or (is_ending and is_of(claim, pod)) if fixed else is_ending
         if pod is not None and not is_ending and claim is None:
             with suppress(AlreadyExists):
                 await api.create(claim_of(pod), namespace)
@@ -65,7 +65,13 @@ def claims(manager: Manager, *, fixed: bool) -> None:
 def claim_of(pod: Object) -> dict[str, object]:
     """The claim of a pod, under its name."""
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    return {"metadata": {"name": pod.name}, "spec": spec}
+    return {"metadata": {"name": pod.name, "ownerReferences": [controller_reference(pod, "v1", "Pod")]}, "spec": spec}
+
+
+def is_of(claim: Object | None, pod: Object) -> bool:
+    """Whether the claim is this very pod's, and not that of another of its name."""
+    owners = claim.parse()["metadata"].get("ownerReferences", []) if claim is not None else []
+    return any(owner["uid"] == pod.uid for owner in owners)
 
 
 def nothing_is_leaked(world: World) -> str:

@@ -234,7 +234,11 @@ def test_a_reader_that_goes_away_is_no_traceback(busy):
 def test_a_real_ctrl_c_ends_the_process_with_the_report_so_far(busy):
     """At the real pace the trace takes a minute; the signal comes as soon as it plays."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    heard = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.executable, sys.argv[1:])"
+    )
     command = [sys.executable, "-m", "cacher", "trace", busy, "--clients", "5", "--pace", "real"]
+    command = [sys.executable, "-c", heard, *command]  # whoever runs the tests in the background has it ignored
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         assert child.stderr is not None
         assert "playing" in child.stderr.readline()

@@ -22,8 +22,11 @@ from tests.cacher.simulation.busy_trace import write_busy_trace
 ROOT = Path(__file__).parents[2]
 ANSWER_S = 60.0
 CTRL_C = b"\x03"
-CONTROLLED = "import os, sys; os.close(os.open(os.ttyname(0), os.O_RDWR)); os.execv(sys.executable, sys.argv[1:])"
-"""The terminal becomes the one that Ctrl-C at it goes by."""
+CONTROLLED = (
+    "import os, signal, sys; os.close(os.open(os.ttyname(0), os.O_RDWR));"
+    "signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.executable, sys.argv[1:])"
+)
+"""The terminal becomes the one that Ctrl-C at it goes by; whoever runs the tests in the background has it ignored."""
 pytestmark = pytest.mark.slow
 
 

@@ -104,7 +104,13 @@ class Stream:
 
     @property
     def shown(self) -> int:
-        """The newest revision that its client was shown by it; 0 where it was shown nothing."""
+        """The newest revision that its client was shown by it; 0 where it was shown nothing.
+
+        A client that asked to be told where the initial state ends, and was not, has no state: it throws away what came and asks
+        again, from wherever it was before. Source: client-go's Reflector.watchList, which fills a store of its own until then.
+        """
+        if self.opened.initial and self.opened.bookmarks and self.initial_end is None:
+            return 0
         initial = max((event.revision for event in self.initial), default=0)
         end = 0 if self.initial_end is None else self.initial_end.revision
         marks = max((mark.revision for mark in self.bookmarks), default=0)

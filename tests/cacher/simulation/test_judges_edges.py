@@ -168,6 +168,17 @@ def test_a_state_streamed_first_may_not_be_older_than_asked_for():
     assert broken(MONOTONIC, history(opened(A.revision + 1, initial=True), got(OLD_SHOWN, end_at(A.revision)))) == 1
 
 
+def test_a_state_that_was_cut_before_its_end_was_shown_to_nobody():
+    """Who waits for the end throws away what came before it; who does not, acts on it."""
+    cut = got(A_MADE), CLOSED, Listed(9.0, BASE, (OLD,))
+    waits, acts = opened(0, initial=True, bookmarks=True), opened(0, initial=True, bookmarks=False)
+    assert not broken(MONOTONIC, history(waits, *cut))
+    assert broken(MONOTONIC, history(acts, *cut)) == 1
+    assert broken(MONOTONIC, history(Listed(1.0, A.revision, (OLD, A)), waits, *cut)) == 1, (
+        "it remembers what it had before"
+    )
+
+
 def test_each_step_back_is_told_once():
     steps = (Listed(1.0, END, ()), Listed(2.0, BASE, ()), Listed(3.0, BASE + 1, ()), Listed(4.0, BASE, ()))
     assert broken(MONOTONIC, history(*steps)) == 2
