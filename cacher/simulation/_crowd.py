@@ -326,6 +326,8 @@ class Crowd:
 
     async def _watch(self, client: _Client) -> None:
         server = await arrive(self._world, self._life)
+        if server.name != self._life.server:
+            raise ConnectionResetError(f"{server.name} was left for {self._life.server} meanwhile: try again there")
         fan_out = server.fan_out(self._info)
         if fan_out is None:
             raise ConnectionRefusedError(f"{server.name} has yet to fill its cache: try again")

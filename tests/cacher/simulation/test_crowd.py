@@ -12,6 +12,7 @@ from cacher.simulation import (
     Fault,
     Habits,
     HalfOpen,
+    Lag,
     Reconnect,
     RestartServer,
     Scale,
@@ -75,6 +76,18 @@ def test_whatever_strikes_all_clients_end_as_the_store_is_and_the_quick_ones_are
     lights = result.history.acts.light
     assert len(lights) == 10
     assert all(light.opened >= 1 and light.lag_max_s < 0.1 for light in lights if not light.slow)
+
+
+def test_who_was_on_the_way_to_a_server_that_was_left_goes_to_the_next():
+    """Where it watched at the old one, nobody would hear of its events: it would find them when it looks, every 5 s."""
+    late = Fault(At(1), Lag("store", "api-1", 0.5))  # so that what api-2 has to tell wakes nobody for it
+    scenario = scenario_with(Fault(At(0.45), Reconnect("crowd", "api-2")), late)
+    topology = Topology(servers=2, ring_capacity=100, ring_capacity_max=200, latency_s=0.1)
+    result = run_seed(msgspec.structs.replace(scenario, topology=topology), 1, "shipped", hunting=False, keep=True)
+    assert (result.outcome, result.facts, result.failure) == ("held", (), "")
+
+    assert result.history is not None
+    assert all(light.lag_max_s < 0.1 for light in result.history.acts.light if not light.slow)
 
 
 def test_what_left_the_history_while_a_fault_kept_it_from_a_client_is_not_the_fan_outs_doing():
