@@ -62,6 +62,8 @@ def flow_nodes(manager: Manager, *, fixed: bool) -> None:
                 await map_api.create({"metadata": metadata, "data": {"config": wanted}}, namespace)
             return
         if config.parse()["data"]["config"] != wanted:
+            if fixed and not await is_still(node):
+                return  # it comes again with the copy that is newer
             await update_exactly(map_api, config, {**config.to_dict(), "data": {"config": wanted}})
             if not fixed:
                 await restart(pod)

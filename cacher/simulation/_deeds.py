@@ -125,7 +125,11 @@ class Deeds:
             case RestartStore():
                 return self._restart_store(action.down_s)
             case RestoreBackup():
-                self._soon(lambda: world.store.restore(action.back, bumps=world.bumps_restored))
+                self._soon(
+                    lambda: world.store.restore(
+                        action.back, bumps=world.bumps_restored, switched=self._break_store_watches
+                    )
+                )
                 return self._restart_store(action.down_s)
             case _:
                 raise AssertionError(action)
@@ -241,7 +245,7 @@ class Deeds:
         links = [server.link for server in self._servers(ALL)]
         for link in links:
             link.is_up = False
-            link.break_watches()
+        self._break_store_watches()
 
         def mend() -> None:
             for link in links:
@@ -249,6 +253,10 @@ class Deeds:
 
         self._world.injector.after(down_s, mend)
         return mend
+
+    def _break_store_watches(self) -> None:
+        for server in self._servers(ALL):
+            server.link.break_watches()
 
     # ---- names -------------------------------------------------------------------------------------------------------
 

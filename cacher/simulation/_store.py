@@ -143,7 +143,7 @@ class SimStore:
             await self.etcd.lease_revoke(lease)
             self._chronicle.tell(STORE, f"lease {lease} ran out")
 
-    async def restore(self, back: int, *, bumps: bool) -> None:
+    async def restore(self, back: int, *, bumps: bool, switched: Callable[[], None]) -> None:
         """Hold what was held `back` revisions ago, and nothing of what came since, until cancelled. One at a time: while one is
         on its way, another does nothing.
 
@@ -151,6 +151,7 @@ class SimStore:
 
         Args:
             bumps: go on BUMP revisions above the backup; else at the backup's own.
+            switched: called in the step in which the backup takes the store's place: who is connected is connected to what was.
         """
         if self._is_restoring:
             await trio.lowlevel.checkpoint()
@@ -164,6 +165,7 @@ class SimStore:
                 await etcd.lease_grant(ttl_s, lease=lease)
             self._chronicle.tell(STORE, f"restored from a backup of {backup.revision}, goes on from {revision}")
             self._go_on_with(etcd, backup.kvs)
+            switched()
             await trio.sleep_forever()
 
     async def _backup(self, revision: int) -> Snapshot:

@@ -229,7 +229,8 @@ class StoreLink:
         if self.is_ahead(start_revision):
             yield LinkWatch(self, None, prefix, CompactedError(self.store.revision + 1))
             return
-        async with self.store.etcd.watch(
+        etcd = self.store.etcd
+        async with etcd.watch(
             key,
             range_end,
             start_revision=start_revision,
@@ -237,7 +238,8 @@ class StoreLink:
             progress_notify=progress_notify,
             filters=filters,
         ) as opened:
-            watch = LinkWatch(self, opened, prefix)
+            # A backup may have taken the store's place in between: of what was, nobody hears any more.
+            watch = LinkWatch(self, opened if etcd is self.store.etcd else None, prefix)
             self._watches[watch] = None
             try:
                 yield watch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,11 +23,13 @@ from cacher.simulation import (
     Scenario,
     Site,
     Swarm,
+    Tape,
     Topology,
     Wait,
     World,
     draw,
     play,
+    scenario_of,
 )
 from cacher.simulation._history import (
     ClientHistory,
@@ -230,6 +233,14 @@ def test_the_draw_of_a_restore_moves_no_other_draw_and_none_is_drawn_unless_aske
         assert all(isinstance(fault.do, RestoreBackup) for fault in more.faults[len(without.faults) :])
         assert len(more.faults) - len(without.faults) in (0, 1)
     assert Kind.RESTORE_BACKUP not in Swarm().kinds
+
+
+def test_a_watch_that_is_opened_while_a_backup_is_brought_is_over_when_it_has_come():
+    """Else it would be of a store that nobody writes to any more: as quiet as one in which nothing happens."""
+    tape = Tape.from_json((Path(__file__).parent / "opened_while_restoring.json").read_bytes())
+    result = play(scenario_of(tape), tape)
+    assert (result.outcome, result.broken) == ("held", ())
+    assert result.sometimes["restored"]
 
 
 def test_a_restore_is_met_while_the_store_has_no_leader_as_well():
