@@ -231,7 +231,7 @@ DOORS = {
         "cacher/simulation/_live_view.py",
         "cacher/simulation/_progress.py",
         "cacher/simulation/_render.py",
-        "cacher/simulation/_run_progress.py",
+        "cacher/simulation/_terminal.py",
     ],
 }
 

@@ -5,13 +5,10 @@ A world's time is virtual and would be over before anybody looked: so while it i
 
 from __future__ import annotations
 
-import sys
-from types import TracebackType
-from typing import Self, TextIO
+from typing import TextIO
 
 from rich import box
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -19,6 +16,7 @@ from ._live import Frame, TraceFrames, WorldFrames
 from ._meter import pause, wall_s
 from ._progress import ProgressDisplay
 from ._render import Glyphs, gauge, sparkline
+from ._terminal import TerminalDisplay
 from ._trace_run import TraceRun
 from ._world import World
 
@@ -31,14 +29,11 @@ CACHES_SHOWN = 12
 SPARK_WIDTH = 50
 
 
-class LiveView:
+class LiveView(TerminalDisplay):
     """A `Display` of a trace, and a watcher of worlds. Use it as a context, so that the terminal is whole again afterwards."""
 
     def __init__(self, file: TextIO | None = None, *, is_quiet: bool = False) -> None:
-        self._console = Console(file=file or sys.stderr, highlight=False, quiet=is_quiet)
-        self._glyphs = Glyphs(ascii_only=self._console.options.ascii_only)
-        self._is_live = self._console.is_terminal and not is_quiet
-        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        super().__init__(file, is_quiet=is_quiet)
         self._plain = ProgressDisplay(file, is_quiet=is_quiet)
         self._trace = TraceFrames()
         self._world: tuple[World, WorldFrames] | None = None
@@ -46,21 +41,9 @@ class LiveView:
         self._drawn_s = 0.0
         self._shown: tuple[float, int] = (-1.0, 0)
 
-    def __enter__(self) -> Self:
-        if self._is_live:
-            self._live.start()
-        else:
-            dash = "-" if self._console.options.ascii_only else "–"
-            self._console.print(
-                f"watchcache: a live view needs a terminal {dash} plain progress instead", soft_wrap=True
-            )
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._is_live:
-            self._live.stop()
+    def _begin(self) -> None:
+        if not self._is_live:
+            self._print(f"watchcache: a live view needs a terminal {self._glyphs.dash} plain progress instead")
 
     # ---- a trace -----------------------------------------------------------------------------------------------------
 
@@ -68,7 +51,7 @@ class LiveView:
         """Something else begins."""
         self._phase = text
         if self._is_live:
-            self._live.update(Text(text), refresh=True)
+            self._draw(text)
         else:
             self._plain.phase(text)
 
@@ -77,7 +60,7 @@ class LiveView:
         if not self._is_live:
             self._plain.stepped(run)
         elif wall_s() - self._drawn_s >= 1 / DRAWINGS_A_SECOND or run.played.revisions == run.revisions:
-            self._draw(self._trace.frame(run))
+            self._show(self._trace.frame(run))
 
     # ---- a world -----------------------------------------------------------------------------------------------------
 
@@ -91,13 +74,13 @@ class LiveView:
         if world.now_s - at_s < WORLD_STEP_S and len(world.history.acts.faults) == faults:
             return
         self._shown = (world.now_s, len(world.history.acts.faults))
-        self._draw(self._world[1].frame(world))
+        self._show(self._world[1].frame(world))
         pause(STAYS_S)
 
     # ---- drawing -----------------------------------------------------------------------------------------------------
 
-    def _draw(self, frame: Frame) -> None:
-        self._live.update(drawn(frame, self._glyphs, phase=self._phase), refresh=True)
+    def _show(self, frame: Frame) -> None:
+        self._draw(drawn(frame, self._glyphs, phase=self._phase))
         self._drawn_s = wall_s()
 
 

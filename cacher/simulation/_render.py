@@ -37,6 +37,8 @@ class Glyphs:
         self.full, self.empty = ("#", ".") if ascii_only else ("█", "░")
         self.dot = "-" if ascii_only else "·"
         self.arrow = "->" if ascii_only else "→"
+        self.dash = "-" if ascii_only else "–"
+        self.ellipsis = "..." if ascii_only else "…"
 
 
 def console_for(file: TextIO, *, is_wide: bool = False) -> Console:

@@ -15,6 +15,7 @@ from cacher import _cli
 from cacher._cli_parser import colour_for, meant
 from cacher.simulation import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_USAGE
 from tests import source
+from tests.terminal import Terminal
 
 
 def refused(capsys, *arguments: str) -> str:
@@ -43,11 +44,6 @@ def test_nothing_near_is_nothing_said():
     assert meant("unrecognized arguments: --xyzzy", "--seed --clients") == ""
     assert meant("invalid choice: 'xyzzy' (choose from a, b)", "") == ""
     assert meant("something else", "") == ""
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 def test_colours_are_for_terminals_that_want_them(monkeypatch):

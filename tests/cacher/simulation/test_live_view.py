@@ -12,19 +12,13 @@ from cacher.simulation._live import CacheLine, Frame
 from cacher.simulation._live_view import drawn
 from cacher.simulation._render import Glyphs
 from tests.cacher.simulation.busy_trace import write_busy_trace
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
+from tests.terminal import Terminal, set_terminal
 
 
 @pytest.fixture(autouse=True)
 def _wide(monkeypatch):
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "160")
+    set_terminal(monkeypatch, columns=160)
     monkeypatch.setenv("LINES", "60")
-    monkeypatch.delenv("TTY_COMPATIBLE", raising=False)
     monkeypatch.setattr("cacher.simulation._live_view.STAYS_S", 0.0)
     monkeypatch.setattr("cacher.simulation._live_view.DRAWINGS_A_SECOND", 1e9)
 

@@ -10,19 +10,13 @@ from cacher.simulation._progress import ProgressDisplay
 from cacher.simulation._trace import load_trace
 from cacher.simulation._trace_run import RunOptions, TraceRun
 from tests.cacher.simulation.busy_trace import write_busy_trace
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
+from tests.terminal import Terminal, set_terminal
 
 
 @pytest.fixture
 def written(tmp_path, monkeypatch):
     """A function: what is written to `file` while a small trace plays."""
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.delenv("TTY_COMPATIBLE", raising=False)
+    set_terminal(monkeypatch, columns=120)
     trace = load_trace(write_busy_trace(tmp_path))
 
     def play(file: io.StringIO) -> str:

@@ -44,7 +44,7 @@ from cacher.simulation._history import (
     StoreChange,
     StoreHistory,
 )
-from cacher.simulation._store import BUMP
+from cacher.simulation._store import BUMP, SimStore
 from cacher.simulation._store_link import StoreLink
 from cacher.simulation.judges import (
     COHERENT,
@@ -57,6 +57,7 @@ from cacher.simulation.judges import (
     Judge,
     judge_with,
 )
+from cacher.storage.etcd import Snapshot
 from tests.cacher.simulation.worlds import PARENTS, config_map
 from watch import Event, EventType, Object, ObjectReader, Selector, WatchError, bookmark
 
@@ -241,6 +242,22 @@ def test_a_watch_that_is_opened_while_a_backup_is_brought_is_over_when_it_has_co
     result = play(scenario_of(tape), tape)
     assert (result.outcome, result.broken) == ("held", ())
     assert result.sometimes["restored"]
+
+
+def test_a_watch_that_is_open_when_the_backup_has_come_at_last_is_over_as_well(monkeypatch):
+    """The store answers again before its backup is there, as where another fault brings it back: caches watch it until then."""
+    bring = SimStore._backup
+
+    async def bring_late(store: SimStore, revision: int) -> Snapshot:
+        await trio.sleep(3.0)
+        return await bring(store, revision)
+
+    monkeypatch.setattr(SimStore, "_backup", bring_late)
+    result = played(Fault(At(3.5), RestoreBackup(1, 0.1)))
+
+    assert result.outcome == "held"
+    assert held(result, "one") == held(result, "two")
+    assert restored(result).at_s > 6.0
 
 
 def test_a_restore_is_met_while_the_store_has_no_leader_as_well():

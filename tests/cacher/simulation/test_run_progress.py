@@ -10,20 +10,14 @@ import pytest
 
 from cacher.simulation import PlayDisplay, ShrinkDisplay, load_scenario, run_seed, shrink
 from cacher.simulation._shrink import size
+from tests.terminal import Terminal, set_terminal
 
 SECOND = 1.0
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
 @pytest.fixture(autouse=True)
 def wide_terminal(monkeypatch):
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.delenv("TTY_COMPATIBLE", raising=False)
+    set_terminal(monkeypatch, columns=200)
 
 
 def clock(step_s: float):
